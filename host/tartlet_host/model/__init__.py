@@ -1,0 +1,1 @@
+"""The detector: EfficientNet-Lite0 backbone, path-aggregation neck, anchor-free head."""

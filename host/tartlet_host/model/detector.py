@@ -1,0 +1,52 @@
+"""The whole detector, from normalised pictures to raw head outputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tartlet_host.model.backbone import EfficientNetLite0, load_pretrained
+from tartlet_host.model.head import LevelHead
+from tartlet_host.model.neck import PathAggregationNeck
+from tartlet_host.recipe import Recipe
+
+HeadOutput = tuple[torch.Tensor, torch.Tensor]
+
+
+class Detector(nn.Module):
+    """One-stage detector with a level for each stride.
+
+    A cell (row i, column j) of the level with stride s has its centre at ((j + 0.5) s,
+    (i + 0.5) s) on the canvas. Its four box values are the distances left, top, right and bottom
+    from there in units of s; a decoder takes max(value, 0) * s. Its scores are logits, one for
+    each class, with no class for background.
+    """
+
+    def __init__(self, strides: tuple[int, ...], classes: int, neck_channels: int) -> None:
+        super().__init__()
+        self.strides = strides
+        self.classes = classes
+        self.backbone = EfficientNetLite0(strides)
+        self.neck = PathAggregationNeck(self.backbone.channels, neck_channels)
+        self.heads = nn.ModuleList(LevelHead(neck_channels, classes) for _ in strides)
+
+    def forward(self, x: torch.Tensor) -> list[HeadOutput]:
+        """(B, 3, H, W), (RGB - 127) / 128 -> (scores (B, C, h, w), boxes (B, 4, h, w)) by level.
+
+        Levels run fine to coarse, as `strides` does. H and W are multiples of 32.
+        """
+        maps = self.neck(self.backbone(x))
+        return [head(features) for head, features in zip(self.heads, maps, strict=True)]
+
+
+def build_detector(recipe: Recipe, *, pretrained: bool | None = None) -> Detector:
+    """The detector `recipe` describes, its new layers drawn from torch's global generator.
+
+    Args:
+        recipe: gives strides, labels, width of the neck and whether to start from ImageNet.
+        pretrained: overrides the recipe, for a caller who fills in weights of its own.
+    """
+    detector = Detector(recipe.model.strides, len(recipe.labels), recipe.model.neck_channels)
+    if recipe.model.pretrained if pretrained is None else pretrained:
+        load_pretrained(detector.backbone)
+    return detector

@@ -1,0 +1,53 @@
+"""Affine quantization: ``real = scale * (quantized - zero_point)``.
+
+The scheme of Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", used by TFLite and ONNX alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tartlet_shared.detections import FloatArray
+
+
+class Affine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of one tensor, per tensor (not per channel).
+
+    Attributes:
+        scale: real units per step, positive and finite.
+        zero_point: the integer that stands for 0.0.
+    """
+
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"scale must be positive and finite, not {self.scale}")
+
+
+def quantize(real: NDArray[Any], affine: Affine, dtype: str) -> NDArray[Any]:
+    """Real values to integers of ``dtype`` ("int8" or "uint8"), rounded half to even, saturated."""
+    limits = np.iinfo(dtype)
+    steps = np.rint(np.asarray(real, np.float64) / affine.scale) + affine.zero_point
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(quantized: NDArray[Any], affine: Affine) -> FloatArray:
+    """Integers to real values, float32."""
+    steps = quantized.astype(np.float32) - np.float32(affine.zero_point)
+    return steps * np.float32(affine.scale)
+
+
+def threshold(real: float, affine: Affine) -> int:
+    """The smallest integer whose real value is at least ``real``.
+
+    It may lie outside the range of the tensor's type: then all or none of its values pass.
+    """
+    return math.ceil(real / affine.scale + affine.zero_point - 1e-9)
