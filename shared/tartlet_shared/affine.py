@@ -36,7 +36,8 @@ def quantize(real: NDArray[Any], affine: Affine, dtype: str) -> NDArray[Any]:
     """Real values to integers of ``dtype`` ("int8" or "uint8"), rounded half to even, saturated."""
     limits = np.iinfo(dtype)
     steps = np.rint(np.asarray(real, np.float64) / affine.scale) + affine.zero_point
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
+    saturated: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return saturated
 
 
 def dequantize(quantized: NDArray[Any], affine: Affine) -> FloatArray:

@@ -215,7 +215,7 @@ def decode(content: bytes) -> Manifest:
     """
     try:
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.BundleCorrupt(
             f"the manifest is not valid: {error}",
             where=MANIFEST_NAME,

@@ -22,6 +22,7 @@ from tartlet_shared.manifest import FileEntry, Probability, Sha256
 PROTOCOL_VERSION = 1
 
 Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
+RequestId = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 PhotoCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 
@@ -32,13 +33,13 @@ class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", kw_only=T
 class Request(Message, frozen=True, kw_only=True):
     """Base of what the laptop asks; ``request_id`` comes back in the reply."""
 
-    request_id: int
+    request_id: RequestId
 
 
 class Reply(Message, frozen=True, kw_only=True):
     """Base of what the Pi answers."""
 
-    request_id: int
+    request_id: RequestId
 
 
 class Hello(Message, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Decoder:
         with payload:
             try:
                 return _decoder.decode(payload)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 self._fail(
                     errors.MessageMalformed(
                         f"{len(payload)} bytes are not a known message: {error}",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from tartlet_shared import errors
 
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.files import write_atomically
+from tartlet_shared import errors
 
 OUTSIDE_TOLERANCE = 1.0  # pixels; labelling tools round to the far edge
 
@@ -139,7 +139,7 @@ def _parse(path: Path) -> CocoFile:
         ) from error
     try:
         return msgspec.json.decode(content, type=CocoFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.DatasetError(
             f"not a COCO detection file: {error}",
             where=str(path),

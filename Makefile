@@ -1,0 +1,41 @@
+# Each target sets up what it needs; see README.md.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON_SOURCES := shared device host benchmarks tests
+
+.PHONY: help prepare demo test check lint format types unit bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+prepare: ## Install what everything else needs into .venv
+	@scripts/prepare.sh
+
+demo: prepare ## Train, compress, push and predict on real footage, ten minutes
+	@$(BIN)/tartlet demo
+
+test: lint types ## Lint, types and every test
+	@$(BIN)/python -m pytest
+
+check: lint types unit ## The inner loop: lint, types and quick tests, under two minutes
+
+lint: prepare ## Style and import rules
+	@$(BIN)/ruff check $(PYTHON_SOURCES)
+	@$(BIN)/ruff format --check --quiet $(PYTHON_SOURCES)
+	@$(BIN)/lint-imports --no-cache >/tmp/tartlet-imports.$$$$ || { cat /tmp/tartlet-imports.$$$$; rm -f /tmp/tartlet-imports.$$$$; exit 1; }; rm -f /tmp/tartlet-imports.$$$$
+
+types: prepare ## mypy, strict
+	@$(BIN)/mypy shared device host benchmarks
+
+unit: prepare ## Tests without training and without servers
+	@$(BIN)/python -m pytest -q -m "not training and not system"
+
+format: prepare ## Bring the sources into the house's form
+	@$(BIN)/ruff check --fix $(PYTHON_SOURCES)
+	@$(BIN)/ruff format $(PYTHON_SOURCES)
+
+bench: prepare ## Print every figure beside its goal; writes runs/bench.json
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove what was built, keep runs/
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
