@@ -151,11 +151,20 @@ def load_recipe(path: Path) -> Recipe:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError("the recipe is not UTF-8 text", where=str(path)) from error
+    return parse_recipe(text, where=str(path))
+
+
+def parse_recipe(text: str, *, where: str) -> Recipe:
+    """A recipe from TOML text; `where` names its source in errors.
+
+    Raises:
+        ConfigError: as `load_recipe`.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
-    return from_builtins(values, where=str(path))
+        raise ConfigError(f"not valid TOML: {error}", where=where) from error
+    return from_builtins(values, where=where)
 
 
 def from_builtins(values: object, *, where: str) -> Recipe:

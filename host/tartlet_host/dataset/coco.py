@@ -61,6 +61,11 @@ class CocoFile(msgspec.Struct):
     info: Info = msgspec.field(default_factory=Info)
 
 
+def find(path: Path) -> Path:
+    """The COCO file that a user means: the file itself, or ``labels.json`` of a folder."""
+    return path / "labels.json" if path.is_dir() else path
+
+
 def read(path: Path) -> Dataset:
     """Read a COCO detection file; picture names are relative to its folder.
 
