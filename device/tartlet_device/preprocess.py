@@ -1,0 +1,63 @@
+"""From a picture to the model's input tensor; training and calibration go through here as well."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tartlet_shared import affine, letterbox
+from tartlet_shared.letterbox import Letterbox
+from tartlet_shared.manifest import Preprocessing, Tensor
+
+Picture = NDArray[np.uint8]
+
+
+def letterbox_picture(rgb: Picture, preprocessing: Preprocessing) -> tuple[Picture, Letterbox]:
+    """Scale a picture onto the canvas, keeping its aspect ratio.
+
+    Args:
+        rgb: uint8, shape ``(rows, columns, 3)``.
+        preprocessing: size of the canvas and the value around the picture.
+
+    Returns:
+        The canvas, uint8 ``(height, width, 3)``, and where the picture lies on it. Shrinking
+        averages over areas, so that small things do not fall between the samples.
+
+    Raises:
+        ValueError: ``rgb`` has another shape or type, or no pixels.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"expected uint8 (rows, columns, 3), got {rgb.dtype} {rgb.shape}")
+    rows, columns = rgb.shape[:2]
+    box = letterbox.fit(columns, rows, preprocessing.width, preprocessing.height)
+    shrinks = box.width < columns or box.height < rows
+    canvas = np.full(
+        (preprocessing.height, preprocessing.width, 3), preprocessing.pad_value, np.uint8
+    )
+    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = cv2.resize(
+        rgb,
+        (box.width, box.height),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    return canvas, box
+
+
+def input_tensor(canvas: Picture, preprocessing: Preprocessing, tensor: Tensor) -> NDArray[Any]:
+    """The canvas normalised, and quantized if the tensor is; shape ``(1, height, width, 3)``.
+
+    A pixel has 256 values only, so each is converted once and then looked up.
+    """
+    table = _table(preprocessing, tensor)
+    return np.asarray(cv2.LUT(canvas, table))[np.newaxis]
+
+
+@functools.lru_cache(maxsize=4)
+def _table(preprocessing: Preprocessing, tensor: Tensor) -> NDArray[Any]:
+    real = (np.arange(256, dtype=np.float64) - preprocessing.mean) / preprocessing.std
+    if tensor.affine is None:
+        return real.astype(np.float32)
+    return affine.quantize(real, tensor.affine, tensor.dtype)
