@@ -124,8 +124,8 @@ class Store:
             return False
         return True
 
-    def offer(self, content: bytes) -> tuple[FileEntry, ...]:
-        """Remember a manifest; return the files that are not on this device yet.
+    def offer(self, content: bytes) -> tuple[str, tuple[FileEntry, ...]]:
+        """Remember a manifest; return its digest and the files that are not on this device yet.
 
         Raises:
             BundleCorrupt: it is not a manifest.
@@ -142,7 +142,7 @@ class Store:
             while len(self._offers) >= _OFFERS:
                 del self._offers[next(iter(self._offers))]
             self._offers[digest] = content
-        return tuple(wanted.values())
+        return digest, tuple(wanted.values())
 
     def accept(self, digest: str) -> Bundle:
         """Put an offered bundle together, verify it and store it. Nothing serves from it yet.

@@ -1,0 +1,36 @@
+"""Cameras: a protocol, three kinds of them, and the one thread that owns the camera."""
+
+from __future__ import annotations
+
+from tartlet_device.camera.base import Camera
+from tartlet_device.config import CameraSettings, PicameraSettings, ReplaySettings
+
+__all__ = ["open_camera"]
+
+
+def open_camera(settings: CameraSettings) -> Camera:
+    """Open the camera that the configuration names; its library is imported only here.
+
+    Raises:
+        TartletError: it cannot be opened; says why.
+    """
+    if isinstance(settings, ReplaySettings):
+        from tartlet_device.camera.replay import ReplayCamera
+
+        return ReplayCamera(
+            settings.folder_or_file,
+            rate=settings.rate,
+            first=settings.first,
+            last=settings.last,
+        )
+    if isinstance(settings, PicameraSettings):
+        from tartlet_device.camera.picamera import open_picamera
+
+        return open_picamera(
+            settings.index, width=settings.width, height=settings.height, rate=settings.rate
+        )
+    from tartlet_device.camera.v4l2 import open_v4l2
+
+    return open_v4l2(
+        settings.device_file, width=settings.width, height=settings.height, rate=settings.rate
+    )

@@ -1,0 +1,266 @@
+"""The one thread that owns the camera.
+
+It opens the camera once, keeps it open, and opens it again after a fault, each time waiting a
+little longer. Everybody else orders frames and waits for them with a time-out, so a camera that
+hangs blocks nobody for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from tartlet_device.camera.base import Camera, Frame
+from tartlet_shared import errors
+from tartlet_shared.messages import FrameInfo
+
+_log = logging.getLogger(__name__)
+
+FRAME_TIMEOUT_S = 5.0
+"""A camera that gives no frame for so long is closed and opened again."""
+BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+BUFFERED_FRAMES = 16
+"""Frames that wait for a slow caller: 20 MB at 768x576. A live camera gives up on a caller that
+falls further behind; footage waits for it."""
+_BEAT_S = 0.5  # the thread looks up at least this often
+
+
+class _Order:
+    """Consecutive frames for one caller."""
+
+    def __init__(self, count: int) -> None:
+        self.since_ns = time.monotonic_ns()
+        self.remaining = count
+        self.last_number: int | None = None
+        self.results: queue.Queue[Frame | errors.TartletError] = queue.Queue(BUFFERED_FRAMES)
+        self.cancelled = False
+
+
+class CameraOwner:
+    """Hands out the frames of one camera to any number of threads."""
+
+    def __init__(
+        self,
+        open_camera: Callable[[], Camera],
+        *,
+        frame_timeout_s: float = FRAME_TIMEOUT_S,
+        back_off_s: Sequence[float] = BACK_OFF_S,
+    ) -> None:
+        """
+        Args:
+            open_camera: opens the camera, or raises an error that says why it cannot.
+            frame_timeout_s: after so long without a frame the camera is opened again.
+            back_off_s: waits before the first, second, ... attempt to open it again.
+        """
+        self._open_camera = open_camera
+        self._frame_timeout_s = frame_timeout_s
+        self._back_off_s = back_off_s
+        self._changed = threading.Condition()
+        self._orders: list[_Order] = []
+        self._fault: errors.TartletError | None = None
+        self._stopping = False
+        self._beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it opens the camera on its own time."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close the camera and end the thread; callers that wait get an error."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    @property
+    def fault(self) -> errors.TartletError | None:
+        """Why the camera does not deliver; None while it does."""
+        return self._fault
+
+    def alive(self, within_s: float) -> bool:
+        """Whether the thread has looked up within the last ``within_s`` seconds."""
+        return self._thread.is_alive() and time.monotonic() - self._beat < within_s
+
+    def next_frame(self, timeout_s: float = FRAME_TIMEOUT_S) -> Frame:
+        """A frame that is taken after this call.
+
+        Raises:
+            CameraTimeout: none came within ``timeout_s`` seconds.
+            TartletError: the camera does not work; says why.
+        """
+        return next(self.frames(1, timeout_s))
+
+    def frames(
+        self, count: int, timeout_s: float = FRAME_TIMEOUT_S
+    ) -> Generator[Frame, None, None]:
+        """``count`` consecutive frames, none left out, the first taken after this call.
+
+        Closing the iterator early ends the order.
+
+        Raises:
+            CameraTimeout: one did not come within ``timeout_s`` seconds.
+            TartletError: the camera does not work, or frames were lost; says why.
+        """
+        order = _Order(count)
+        with self._changed:
+            if self._fault is not None:
+                raise _copy(self._fault)
+            if self._stopping:
+                raise _stopping()
+            self._orders.append(order)
+            self._changed.notify_all()
+        return self._results(order, count, timeout_s)
+
+    def _results(self, order: _Order, count: int, timeout_s: float) -> Generator[Frame, None, None]:
+        try:
+            for _ in range(count):
+                try:
+                    result = order.results.get(timeout=timeout_s)
+                except queue.Empty:
+                    raise errors.CameraTimeout(
+                        f"no frame within {timeout_s:.1f} s",
+                        where="camera",
+                        hint="is its cable seated? `tartlet-device doctor` looks further",
+                    ) from None
+                if isinstance(result, errors.TartletError):
+                    raise result
+                yield result
+        finally:
+            order.cancelled = True
+
+    # -- in the thread
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            camera: Camera | None = None
+            try:
+                camera = self._open_camera()
+                for _ in self._deliver(camera):
+                    failures = 0
+            except errors.TartletError as error:
+                self._fail(error)
+            except Exception as error:  # noqa: BLE001  (a driver's; the thread must go on)
+                _log.exception("the camera failed in a way nobody expected")
+                self._fail(errors.DeviceError(f"the camera failed: {error!r}", where="camera"))
+            finally:
+                if camera is not None:
+                    camera.close()
+            self._wait(self._back_off_s[min(failures, len(self._back_off_s) - 1)])
+            failures += 1
+        self._finish(_stopping())
+
+    def _deliver(self, camera: Camera) -> Iterator[None]:
+        """Grab frames for as long as it goes well; yields after each."""
+        while self._wanted(camera):
+            info = camera.grab(self._frame_timeout_s)
+            self._beat = time.monotonic()
+            with self._changed:
+                self._recovered()
+                self._orders = [each for each in self._orders if not each.cancelled]
+                orders = [each for each in self._orders if info.monotonic_ns >= each.since_ns]
+            if orders:
+                image = camera.retrieve()
+                image.setflags(write=False)
+                for order in orders:
+                    self._hand_over(order, Frame(image, info), waits=not camera.live)
+            yield
+
+    def _wanted(self, camera: Camera) -> bool:
+        """Wait until a frame should be grabbed; False when stopping."""
+        with self._changed:
+            while camera.on_demand and not self._orders and not self._stopping:
+                self._beat = time.monotonic()
+                # The camera is open and nobody has asked yet: that is no fault.
+                self._recovered()
+                self._changed.wait(_BEAT_S)
+            return not self._stopping
+
+    def _hand_over(self, order: _Order, frame: Frame, *, waits: bool) -> None:
+        lost = _lost(order.last_number, frame.info) if not waits else 0
+        order.last_number = frame.info.number
+        if lost:
+            self._give_up(order, f"{lost} frames before frame {frame.info.number} were lost")
+            return
+        while not order.cancelled and not self._stopping:
+            try:
+                order.results.put(frame, timeout=_BEAT_S if waits else 0.001)
+            except queue.Full:
+                self._beat = time.monotonic()
+                if not waits:
+                    self._give_up(
+                        order,
+                        f"{BUFFERED_FRAMES} frames are waiting and the connection is too slow "
+                        "for more",
+                    )
+                    return
+                continue
+            order.remaining -= 1
+            break
+        if order.remaining == 0 or order.cancelled:
+            self._remove(order)
+
+    def _give_up(self, order: _Order, why: str) -> None:
+        error = errors.DeviceError(
+            why, where="camera", hint="ask for fewer photos at once, or for a lower rate"
+        )
+        self._remove(order)
+        _put_error(order, error)
+
+    def _remove(self, order: _Order) -> None:
+        with self._changed:
+            self._orders = [each for each in self._orders if each is not order]
+
+    def _recovered(self) -> None:
+        if self._fault is not None:
+            _log.info("the camera works again")
+            self._fault = None
+
+    def _fail(self, error: errors.TartletError) -> None:
+        if self._fault is None or str(self._fault) != str(error):
+            _log.warning("camera: %s", error)
+        self._finish(error)
+
+    def _finish(self, error: errors.TartletError) -> None:
+        with self._changed:
+            self._fault = error
+            orders, self._orders = self._orders, []
+        for order in orders:
+            _put_error(order, _copy(error))
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._stopping and (left := deadline - time.monotonic()) > 0:
+                self._beat = time.monotonic()
+                self._changed.wait(min(left, _BEAT_S))
+        self._beat = time.monotonic()
+
+
+def _lost(last: int | None, info: FrameInfo) -> int:
+    return 0 if last is None else info.number - last - 1
+
+
+def _put_error(order: _Order, error: errors.TartletError) -> None:
+    """Tell the caller; frames still waiting are dropped if there is no room to say it."""
+    while True:
+        try:
+            order.results.put_nowait(error)
+        except queue.Full:
+            order.results.get_nowait()
+        else:
+            return
+
+
+def _copy(error: errors.TartletError) -> errors.TartletError:
+    """The same error for another thread: a raised one collects that thread's traceback."""
+    return type(error)(error.what, where=error.where, hint=error.hint)
+
+
+def _stopping() -> errors.TartletError:
+    return errors.DeviceError("the daemon is stopping", where="camera")

@@ -1,0 +1,190 @@
+"""The command line of the device. Each command is a thin shell around the module that does it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tartlet_device import __version__, config
+from tartlet_device.config import DeviceConfig
+from tartlet_shared import errors
+from tartlet_shared.messages import Activated, RollbackRequest, Status, StatusRequest
+
+_DESCRIPTION = """\
+tartlet on the device: a daemon owns the camera and the model and answers on a Unix socket, which
+a laptop reaches over SSH. Nothing here opens a network port.
+
+  tartlet-device doctor      what works here, and what to do about the rest
+  tartlet-device serve       run the daemon (systemd does: systemctl status tartlet)
+  tartlet-device status      how the running daemon is
+"""
+_EPILOG = """\
+Exit codes: 0 done, 2 wrong usage, 3 wrong configuration, 31 damaged bundle, 56 no daemon,
+61-63 camera, 64 disk full, 65-69 model; 1 anything else.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except errors.TartletError as error:
+        _print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not complain about it at exit.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tartlet-device",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tartlet-device {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"TOML file; default {config.DEFAULT_CONFIG}, which may be missing",
+    )
+    reporting = argparse.ArgumentParser(add_help=False)
+    reporting.add_argument("--json", action="store_true", help="one JSON object, for programs")
+
+    def add(
+        name: str, run: object, text: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=text.splitlines()[0], description=text, parents=[common, *parents]
+        )
+        command.set_defaults(run=run)
+        return command
+
+    add(
+        "serve",
+        _serve,
+        "run the daemon until SIGTERM\nLogs to stderr; under systemd that is the journal.",
+    )
+    bridge = add(
+        "bridge",
+        _bridge,
+        "connect stdin and stdout to the daemon\n"
+        "For SSH servers without forwarding to sockets; the laptop runs it by itself.",
+    )
+    bridge.add_argument("--socket", type=Path, help="the daemon's socket; default as configured")
+    add("status", _status, "show how the daemon, its camera and its model are", reporting)
+    add("rollback", _rollback, "return to the model that served before", reporting)
+    add("doctor", _doctor, "check this device and say what to do about what is wrong", reporting)
+    return parser
+
+
+def _serve(given: argparse.Namespace) -> int:
+    # Imported here: `status` and `bridge` must not wait for OpenCV.
+    from tartlet_device import daemon
+
+    settings = config.load(given.config)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
+    daemon.serve(settings)
+    return 0
+
+
+def _bridge(given: argparse.Namespace) -> int:
+    from tartlet_device import bridge, local
+
+    path = given.socket or config.load(given.config).socket_path
+    with contextlib.closing(local.connect(path)) as connection:
+        bridge.bridge(connection)
+    return 0
+
+
+def _status(given: argparse.Namespace) -> int:
+    from tartlet_device import local
+
+    settings = config.load(given.config)
+    status = local.ask(settings.socket_path, StatusRequest(request_id=1))
+    if not isinstance(status, Status):
+        raise errors.MessageMalformed(f"a {type(status).__name__} instead of a status")
+    if given.json:
+        _print_json(status)
+    else:
+        print("\n".join(_status_lines(status)))
+    return 0
+
+
+def _status_lines(status: Status) -> list[str]:
+    model = status.model
+    temperature = "" if status.temperature_c is None else f"{status.temperature_c:.0f} °C"
+    lines = [
+        ("machine", f"{status.machine}, Python {status.python}"),
+        ("model", "none" if model is None else f"{model.name} ({model.digest[:12]})"),
+        ("previous", "none" if status.previous is None else status.previous[:12]),
+        ("camera", status.camera_error or f"{status.camera}, works"),
+        ("runtimes", ", ".join(status.runtimes.values()) or "none"),
+        ("memory", f"{status.resident_bytes / 1e6:.0f} MB"),
+        ("disk", f"{status.free_bytes / 1e9:.1f} GB free"),
+        ("temperature", temperature or "unknown"),
+        ("power", "unknown" if status.throttled is None else ", ".join(status.throttled) or "good"),
+        ("clock", "synchronized" if status.clock_synchronized else "not synchronized"),
+        ("up for", f"{status.uptime_s / 60:.0f} min"),
+    ]
+    return [f"{name:12} {value}" for name, value in lines]
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    from tartlet_device import local
+
+    settings: DeviceConfig = config.load(given.config)
+    reply = local.ask(settings.socket_path, RollbackRequest(request_id=1))
+    if not isinstance(reply, Activated):
+        raise errors.MessageMalformed(f"a {type(reply).__name__} instead of an Activated")
+    if given.json:
+        _print_json(reply)
+    else:
+        print(f"model {reply.digest[:12]} serves again")
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from tartlet_device import doctor
+
+    checks = doctor.examine(config.load(given.config))
+    if given.json:
+        _print_json(checks)
+    else:
+        marks = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED "}
+        for check in checks:
+            print(f"{marks[check.state]} {check.name}: {check.what}")
+            if check.hint:
+                print(f"        → {check.hint}")
+    return 1 if any(check.state == "failed" for check in checks) else 0
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.encode(value).decode())
+
+
+def _print_error(error: errors.TartletError) -> None:
+    print(f"tartlet-device: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  → {error.hint}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

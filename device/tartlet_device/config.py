@@ -1,0 +1,163 @@
+"""The daemon's configuration: a TOML file, checked against what exists.
+
+::
+
+    socket = "/run/tartlet/device.sock"
+    store = "/var/lib/tartlet"
+    threads = 4                 # for inference; by default one per core, at most four
+    log_level = "info"
+
+    [camera]
+    kind = "picamera"           # or "v4l2" or "replay"
+    width = 1280
+    height = 720
+
+Without a file at the default place the defaults hold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from tartlet_shared import errors
+from tartlet_shared.manifest import Positive
+
+DEFAULT_CONFIG = Path("/etc/tartlet/device.toml")
+DEFAULT_SOCKET = "/run/tartlet/device.sock"
+DEFAULT_STORE = "/var/lib/tartlet"
+
+SLOWEST_RATE = 0.5  # frames per second; a camera that is slower counts as stuck
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A key that nobody reads is an error."""
+
+
+class PicameraSettings(_Section, frozen=True, tag_field="kind", tag="picamera"):
+    """A Raspberry Pi's own camera.
+
+    Attributes:
+        index: which one, from 0.
+        width, height: pixels, even.
+        rate: frames per second; None leaves it to the camera.
+    """
+
+    index: Annotated[int, msgspec.Meta(ge=0, le=7)] = 0
+    width: Positive = 1280
+    height: Positive = 720
+    rate: Rate | None = None
+
+    def __post_init__(self) -> None:
+        if self.width % 2 or self.height % 2:
+            raise ValueError("width and height must be even")
+
+
+class V4l2Settings(_Section, frozen=True, tag_field="kind", tag="v4l2"):
+    """A USB camera.
+
+    Attributes:
+        device: its device file.
+        width, height, rate: what to ask the driver for; it may choose the nearest it can.
+    """
+
+    device: Text = "/dev/video0"
+    width: Positive | None = None
+    height: Positive | None = None
+    rate: Rate | None = None
+
+    @property
+    def device_file(self) -> Path:
+        """The device file."""
+        return Path(self.device)
+
+
+class ReplaySettings(_Section, frozen=True, tag_field="kind", tag="replay"):
+    """Footage in place of a camera, over and over.
+
+    Attributes:
+        path: a video file or a folder of photos.
+        rate: frames per second; None for the footage's own, 0 for as fast as callers ask.
+        first, last: play only these frames, both included, counted from 1.
+    """
+
+    path: Text
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
+    first: Annotated[int, msgspec.Meta(ge=1)] = 1
+    last: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and 0 < self.rate < SLOWEST_RATE:
+            raise ValueError(f"rate must be 0 (as fast as callers ask) or at least {SLOWEST_RATE}")
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"last = {self.last} is before first = {self.first}")
+
+    @property
+    def folder_or_file(self) -> Path:
+        """Where the footage is."""
+        return Path(self.path)
+
+
+CameraSettings = PicameraSettings | V4l2Settings | ReplaySettings
+
+
+class DeviceConfig(_Section, frozen=True):
+    """The whole configuration.
+
+    Attributes:
+        socket: where the daemon listens.
+        store: folder for models.
+        camera: which camera.
+        threads: for inference; None for one per core, at most four.
+        frame_timeout_s: how long to wait for a frame before the camera counts as stuck.
+        log_level: how much goes to the log.
+    """
+
+    socket: Text = DEFAULT_SOCKET
+    store: Text = DEFAULT_STORE
+    camera: CameraSettings = PicameraSettings()
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    frame_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the daemon listens."""
+        return Path(self.socket)
+
+    @property
+    def store_path(self) -> Path:
+        """Folder for models."""
+        return Path(self.store)
+
+
+def load(path: Path | None = None) -> DeviceConfig:
+    """Read the configuration.
+
+    Args:
+        path: None for the default place, where the file may be missing.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or has a key or value that makes no sense; the
+            text names it.
+    """
+    place = path or DEFAULT_CONFIG
+    try:
+        content = place.read_bytes()
+    except FileNotFoundError as error:
+        if path is None:
+            return DeviceConfig()
+        raise errors.ConfigError("no such file", where=str(path)) from error
+    except OSError as error:
+        raise errors.ConfigError(f"cannot be read: {error.strerror}", where=str(place)) from error
+    try:
+        return msgspec.toml.decode(content, type=DeviceConfig)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.ConfigError(
+            str(error), where=str(place), hint="docs/device.md lists every key"
+        ) from error
