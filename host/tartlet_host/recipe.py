@@ -7,6 +7,7 @@ checkpoint made from it.
 
 from __future__ import annotations
 
+import itertools
 import math
 import tomllib
 from pathlib import Path
@@ -186,7 +187,7 @@ def check(recipe: Recipe, *, where: str) -> Recipe:
     """
     problems = []
     strides = recipe.model.strides
-    if not strides or any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)):
+    if not strides or any(b != 2 * a for a, b in itertools.pairwise(strides)):
         problems.append(f"model.strides must double from one to the next, not {list(strides)}")
     if len(set(recipe.labels)) != len(recipe.labels) or not all(recipe.labels):
         problems.append("labels must be distinct and not empty")

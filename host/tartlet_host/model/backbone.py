@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from tartlet_host.model.layers import conv_block
+from tartlet_host.model.layers import ConvBlock
 from tartlet_shared.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        self.expand = conv_block(in_channels, hidden) if expansion != 1 else nn.Identity()
-        self.depthwise = conv_block(hidden, hidden, kernel_size, stride, groups=hidden)
-        self.project = conv_block(hidden, out_channels, activation=False)
+        self.expand = ConvBlock(in_channels, hidden) if expansion != 1 else nn.Identity()
+        self.depthwise = ConvBlock(hidden, hidden, kernel_size, stride, groups=hidden)
+        self.project = ConvBlock(hidden, out_channels, activation=False)
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -69,7 +69,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, strides: tuple[int, ...]) -> None:
         super().__init__()
-        self.stem = conv_block(3, STEM_CHANNELS, kernel_size=3, stride=2)
+        self.stem = ConvBlock(3, STEM_CHANNELS, kernel_size=3, stride=2)
         self.taps = tuple(STAGE_OF_STRIDE[stride] for stride in strides)
         stages: list[nn.Module] = []
         channels = STEM_CHANNELS
@@ -147,7 +147,10 @@ def _published_names(backbone: EfficientNetLite0) -> dict[str, str]:
             ours = f"stages.{stage_index}.{block_index}."
             theirs = f"_blocks.{number}."
             number += 1
-            parts = {"depthwise": ("_depthwise_conv.", "_bn1."), "project": ("_project_conv.", "_bn2.")}
+            parts = {
+                "depthwise": ("_depthwise_conv.", "_bn1."),
+                "project": ("_project_conv.", "_bn2."),
+            }
             if isinstance(block, InvertedResidual) and not isinstance(block.expand, nn.Identity):
                 parts["expand"] = ("_expand_conv.", "_bn0.")
             for part, (conv, norm) in parts.items():

@@ -40,13 +40,24 @@ class Detector(nn.Module):
 
 
 def build_detector(recipe: Recipe, *, pretrained: bool | None = None) -> Detector:
-    """The detector `recipe` describes, its new layers drawn from torch's global generator.
+    """The detector `recipe` describes, its new layers drawn with the recipe's training seed.
 
     Args:
         recipe: gives strides, labels, width of the neck and whether to start from ImageNet.
         pretrained: overrides the recipe, for a caller who fills in weights of its own.
     """
-    detector = Detector(recipe.model.strides, len(recipe.labels), recipe.model.neck_channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.train.seed)
+        detector = Detector(recipe.model.strides, len(recipe.labels), recipe.model.neck_channels)
     if recipe.model.pretrained if pretrained is None else pretrained:
         load_pretrained(detector.backbone)
-    return detector
+    return channels_last(detector)
+
+
+def channels_last(detector: Detector) -> Detector:
+    """Lay weights out channels last in memory, in place: 1.5 times as fast on a CPU.
+
+    Every network is laid out so, because the layout decides the order of sums, and with it the
+    last bits of the outputs.
+    """
+    return detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -32,7 +32,8 @@ class LevelHead(nn.Module):
         self.box = nn.Conv2d(channels, 4, 1)
         nn.init.normal_(self.score.weight, std=0.01)
         nn.init.normal_(self.box.weight, std=0.01)
-        assert self.score.bias is not None and self.box.bias is not None
+        assert self.score.bias is not None
+        assert self.box.bias is not None
         nn.init.constant_(self.score.bias, -math.log(1 / PRIOR_PROBABILITY - 1))
         nn.init.constant_(self.box.bias, PRIOR_DISTANCE)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tartlet_host.model.layers import conv_block, separable_block
+from tartlet_host.model.layers import ConvBlock, separable_block
 
 
 class PathAggregationNeck(nn.Module):
@@ -20,11 +20,13 @@ class PathAggregationNeck(nn.Module):
         super().__init__()
         levels = len(in_channels)
         self.lateral = nn.ModuleList(
-            conv_block(count, channels, activation=False) for count in in_channels
+            ConvBlock(count, channels, activation=False) for count in in_channels
         )
         self.down = nn.ModuleList(separable_block(channels, channels) for _ in range(levels - 1))
+        # 2x2 tiles its input exactly; a 3x3 window would cost a padding operator here, where the
+        # map has a second reader and the converter cannot fold the padding in.
         self.reduce = nn.ModuleList(
-            conv_block(channels, channels, 3, stride=2, groups=channels, activation=False)
+            ConvBlock(channels, channels, 2, stride=2, groups=channels, activation=False)
             for _ in range(levels - 1)
         )
         self.up = nn.ModuleList(separable_block(channels, channels) for _ in range(levels - 1))
