@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tartlet_device import __version__, handlers
@@ -36,14 +37,17 @@ def serve(config: DeviceConfig) -> None:
     Raises:
         TartletError: it cannot start; says why.
     """
-    with _exclusive(config.store_path):
+    with (
+        _exclusive(config.store_path),
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder") as encoder,
+    ):
         store = Store(config.store_path)
         model = ServingModel(store, threads=config.threads)
         model.load_committed()
         camera = CameraOwner(
             functools.partial(open_camera, config.camera), frame_timeout_s=config.frame_timeout_s
         )
-        device = handlers.Device(config, store, camera, model, time.monotonic())
+        device = handlers.Device(config, store, camera, model, time.monotonic(), encoder)
         server = Server(config.socket_path, functools.partial(handlers.answer, device))
         try:
             camera.start()

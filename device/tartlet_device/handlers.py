@@ -7,6 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,7 @@ class Device:
 
     Attributes:
         started_s: when the daemon started, monotonic seconds.
+        encoder: makes JPEGs.
     """
 
     config: DeviceConfig
@@ -56,6 +58,7 @@ class Device:
     camera: CameraOwner
     model: ServingModel
     started_s: float
+    encoder: Executor
 
 
 def answer(device: Device, request: RequestMessage) -> Generator[ReplyMessage, None, None]:
@@ -120,10 +123,12 @@ def _predict(device: Device, request: PredictRequest) -> Iterator[ReplyMessage]:
         frame = device.camera.next_frame(device.config.frame_timeout_s)
         image, info = frame.image, frame.info
     captured = time.perf_counter()
+    # Encoded beside the inference, on another core; both release the interpreter's lock.
+    wanted = request.want_picture and info is not None
+    encoding = device.encoder.submit(encode_jpeg, image, request.quality) if wanted else None
     found, times, model = device.model.detect(image, score_threshold=request.score_threshold)
     detected = time.perf_counter()
-    wanted = request.want_picture and info is not None
-    jpeg = encode_jpeg(image, request.quality) if wanted else b""
+    jpeg = encoding.result() if encoding is not None else b""
     done = time.perf_counter()
     height, width = image.shape[:2]
     yield Prediction(
