@@ -29,7 +29,7 @@ def count_frames(path: Path) -> int:
         FootageUnreadable: see `read_frames`.
     """
     if path.is_dir():
-        return len(_pictures(path))
+        return len(list_pictures(path))
     capture = _open(path)
     count = 0
     while capture.grab():
@@ -61,7 +61,7 @@ def read_frames(
 def _read_folder(
     path: Path, first: int, last: int | None, step: int
 ) -> Iterator[tuple[int, Picture]]:
-    pictures = _pictures(path)
+    pictures = list_pictures(path)
     for number in range(first, (last or len(pictures)) + 1, step):
         if number > len(pictures):
             return
@@ -92,7 +92,7 @@ def _read_video(
         raise _unreadable(path, "no frame can be decoded")
 
 
-def _pictures(path: Path) -> list[Path]:
+def list_pictures(path: Path) -> list[Path]:
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
         raise _unreadable(path, f"the folder has no pictures ({', '.join(PICTURE_SUFFIXES)})")
