@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tartlet_device import __version__, handlers
+from tartlet_device import __version__, handlers, machine
 from tartlet_device.camera import open_camera
 from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.config import DeviceConfig
@@ -37,6 +37,7 @@ def serve(config: DeviceConfig) -> None:
     Raises:
         TartletError: it cannot start; says why.
     """
+    machine.return_memory_early()
     with (
         _exclusive(config.store_path),
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder") as encoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -21,6 +22,7 @@ _THROTTLED = (
     (18, "throttling has occurred"),
     (19, "soft temperature limit was reached"),
 )
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from malloc.h
 _FIRMWARE_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
@@ -31,6 +33,19 @@ def resident_bytes(root: Path = ROOT) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def return_memory_early() -> None:
+    """Make the C library give freed memory back instead of keeping it for each thread.
+
+    Pictures come and go in several threads, each of which would keep its own peak otherwise.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # not glibc
+        return
+    mallopt(_M_ARENA_MAX, 2)
+    mallopt(_M_MMAP_THRESHOLD, 4 << 20)
 
 
 def temperature_c(root: Path = ROOT) -> float | None:
@@ -77,8 +92,6 @@ def clock_synchronized(root: Path = ROOT) -> bool:
 
 
 def _kernel_clock_synchronized() -> bool:
-    import ctypes
-
     # adjtimex with modes=0 only reads. The answer is TIME_ERROR (5) while not synchronized.
     buffer = ctypes.create_string_buffer(256)
     try:

@@ -184,7 +184,11 @@ class Store:
         # it uploads stays readable to the daemon.
         with contextlib.suppress(PermissionError):
             self.incoming.chmod(0o2770)
-        for leftover in (*self._bundles.glob(f"{_TEMPORARY}*"), *self.incoming.iterdir()):
+        for leftover in (
+            *self._root.glob(".*.new"),
+            *self._bundles.glob(f"{_TEMPORARY}*"),
+            *self.incoming.iterdir(),
+        ):
             _log.info("removing %s, left by an interrupted push", leftover)
             _remove(leftover)
 

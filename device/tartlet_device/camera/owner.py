@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 FRAME_TIMEOUT_S = 5.0
 """A camera that gives no frame for so long is closed and opened again."""
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-BUFFERED_FRAMES = 16
-"""Frames that wait for a slow caller: 20 MB at 768x576. A live camera gives up on a caller that
+BUFFERED_FRAMES = 8
+"""Frames that wait for a slow caller: 11 MB at 768x576. A live camera gives up on a caller that
 falls further behind; footage waits for it."""
 _BEAT_S = 0.5  # the thread looks up at least this often
 
