@@ -1,0 +1,122 @@
+"""``tartlet package``: a model file becomes a bundle that a device accepts."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from tartlet_host.commands.options import json_option, print_json, say, size
+
+
+@click.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    "dataset",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Pictures to choose golden ones from, and the labels: a COCO .json file or its folder.",
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="Labelled pictures: the score threshold is set where F1 is best on them, and the "
+    "figures go into the manifest.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Score from which an object counts as seen.  [default: see --validation, else 0.3]",
+)
+@click.option("--name", help="Of the model, for people.  [default: the file's]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to write.  [default: bundle beside MODEL]",
+)
+@json_option
+def command(
+    model: Path | None,
+    dataset: Path,
+    validation: Path | None,
+    threshold: float | None,
+    name: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Seal MODEL, a .tflite or .onnx file, and golden pictures into a bundle.
+
+    Without MODEL, the newest run's pruned-int8.tflite. Golden pictures are some from the data set
+    in which the model sees something beyond doubt; a device lets the bundle serve only when its
+    own runtime sees the same there. All files are fixed by one digest.
+
+    \b
+    Examples:
+      tartlet package --data data
+      tartlet package runs/latest/pruned-int8.onnx --data data --validation validation.json
+    \b
+    Next:  tartlet push runs/latest/bundle
+    \b
+    JSON: {bundle, digest, name, runtime, bytes, files, golden, threshold}
+    """
+    from tartlet_host import package, runs
+    from tartlet_host.dataset import coco
+    from tartlet_host.evaluate import mean_average_precision as precision
+    from tartlet_host.evaluate.predictor import open_predictor
+    from tartlet_host.progress import bar
+
+    if model is None:
+        model = runs.latest("pruned-int8.tflite")
+    labels_file = coco.find(dataset)
+    data = coco.read(labels_file)
+    figures: dict[str, float] = {}
+    if validation is not None:
+        held_out = coco.read(coco.find(validation))
+        probe = open_predictor(model, labels=data.labels)
+        aligned = precision.align(held_out, probe.labels)
+        with bar("Finding the best threshold", quiet=as_json) as report:
+            found = precision.predict_all(probe, aligned, progress=report)
+        metrics = precision.measure(aligned, found)
+        figures = metrics.figures()
+        threshold = metrics.best.threshold if threshold is None else threshold
+    predictor = open_predictor(model, labels=data.labels, score_threshold=threshold)
+    with bar("Choosing golden pictures", quiet=as_json) as report:
+        golden = package.choose_golden(predictor, data, progress=report)
+    built = package.build_bundle(
+        predictor,
+        output if output is not None else model.parent / "bundle",
+        name=name or model.stem,
+        golden=golden,
+        metrics=figures,
+        provenance={
+            **package.provenance(predictor),
+            "dataset": hashlib.sha256(labels_file.read_bytes()).hexdigest(),
+        },
+    )
+    manifest = built.manifest
+    total = sum(entry.size for entry in manifest.files)
+    if as_json:
+        print_json(
+            {
+                "bundle": str(built.folder),
+                "digest": built.digest,
+                "name": manifest.name,
+                "runtime": manifest.runtime,
+                "bytes": total,
+                "files": len(manifest.files),
+                "golden": len(manifest.golden),
+                "threshold": manifest.decoding.score_threshold,
+            }
+        )
+        return
+    expected = sum(len(each.detections) for each in manifest.golden)
+    click.echo(f"{built.folder}  {size(total)}  {built.digest[:12]}")
+    click.echo(
+        f"  {manifest.name} for {manifest.runtime}, score threshold "
+        f"{manifest.decoding.score_threshold:.2f}, {expected} objects in "
+        f"{len(manifest.golden)} golden pictures"
+    )
+    say(f"next: tartlet push {built.folder}")

@@ -1,0 +1,211 @@
+"""Conversions in processes of their own.
+
+The converters print, warn, take half a gigabyte and can die of a signal; none of that may reach
+the program that trains and reports. Conversions for two runtimes run side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tartlet_host.quantize import calibration as calibrations
+from tartlet_host.quantize import litert
+from tartlet_host.quantize.calibration import Calibration
+from tartlet_shared import errors, messages
+
+logger = logging.getLogger(__name__)
+
+RuntimeName = Literal["litert", "onnx"]
+Precision = Literal["float", "int8"]
+SUFFIX: dict[str, str] = {"litert": ".tflite", "onnx": ".onnx"}
+POLL = 0.1  # seconds
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a worker is told.
+
+    Attributes:
+        checkpoint: file to convert.
+        canvases: file of calibration pictures; None converts to float only.
+        folder, stem: results are ``<folder>/<stem>-<precision><suffix>``.
+        runtime: what to convert for.
+    """
+
+    checkpoint: str
+    canvases: str | None
+    folder: str
+    stem: str
+    runtime: RuntimeName
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a worker answers: the seconds of each step, or why it failed."""
+
+    seconds: dict[str, float] = {}
+    failure: messages.Failure | None = None
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A converted model.
+
+    Attributes:
+        path: the file.
+        runtime: what runs it.
+        precision: "float" or "int8".
+        size: bytes.
+        seconds: how long this step of the conversion took.
+    """
+
+    path: Path
+    runtime: RuntimeName
+    precision: Precision
+    size: int
+    seconds: float
+
+
+def default_runtimes() -> tuple[RuntimeName, ...]:
+    """What this machine can convert for: ONNX everywhere, TFLite where its converter exists."""
+    return ("litert", "onnx") if litert.available() else ("onnx",)
+
+
+def convert(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    runtimes: Sequence[RuntimeName],
+    calibration: Calibration | None,
+) -> tuple[ModelFile, ...]:
+    """Convert a checkpoint for each runtime, side by side, and wait.
+
+    Args:
+        checkpoint: as `tartlet_host.train.checkpoint` writes it.
+        folder: where the files go, named after the checkpoint: ``pruned-int8.tflite``.
+        runtimes: which ones.
+        calibration: pictures for int8; None makes the float files only.
+
+    Returns:
+        The files, the float one first, in the order of ``runtimes``.
+
+    Raises:
+        CheckpointCorrupt: the checkpoint cannot be read.
+        ConversionFailed: see `litert` and `onnx`; files that were finished before stay.
+    """
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(start(checkpoint, folder, runtime=runtime, calibration=calibration))
+            for runtime in runtimes
+        ]
+        return tuple(made for conversion in started for made in conversion.wait())
+
+
+@contextlib.contextmanager
+def start(
+    checkpoint: Path, folder: Path, *, runtime: RuntimeName, calibration: Calibration | None
+) -> Iterator[Conversion]:
+    """Start one conversion in the background; leaving the context ends it if it still runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tartlet-conversion-") as work:
+        canvases = None
+        if calibration is not None:
+            canvases = Path(work) / "canvases.npy"
+            calibrations.save(calibration, canvases)
+        job = Job(
+            checkpoint=str(checkpoint),
+            canvases=None if canvases is None else str(canvases),
+            folder=str(folder),
+            stem=checkpoint.stem,
+            runtime=runtime,
+        )
+        conversion = Conversion(job, Path(work))
+        try:
+            yield conversion
+        finally:
+            conversion.cancel()
+
+
+class Conversion:
+    """A worker process that converts."""
+
+    def __init__(self, job: Job, work: Path) -> None:
+        self.job = job
+        self._work = work
+        (work / "job.json").write_bytes(msgspec.json.encode(job))
+        with (work / "output").open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "tartlet_host.quantize.worker", str(work)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self) -> tuple[ModelFile, ...]:
+        """Wait for the files.
+
+        Raises:
+            CheckpointCorrupt, ConversionFailed: as the worker found, or it died.
+        """
+        while self._process.poll() is None:
+            time.sleep(POLL)  # not wait(): Ctrl-C must get through on every system
+        output = (self._work / "output").read_text(errors="replace")
+        logger.debug("conversion of %s for %s:\n%s", self.job.stem, self.job.runtime, output)
+        try:
+            outcome = msgspec.json.decode((self._work / "outcome.json").read_bytes(), type=Outcome)
+        except (OSError, msgspec.DecodeError) as error:
+            raise errors.ConversionFailed(
+                f"the converter {_died(self._process.returncode)}",
+                where=f"{self.job.checkpoint} for {self.job.runtime}",
+                hint=_last_line(output) or "its output is in the log: tartlet -vv quantize ...",
+            ) from error
+        if outcome.failure is not None:
+            raise messages.to_error(outcome.failure)
+        return tuple(
+            _model_file(self.job, precision, outcome.seconds[precision])
+            for precision in ("float", "int8")
+            if precision in outcome.seconds
+        )
+
+    def cancel(self) -> None:
+        """End the worker if it still runs; it removes what it had not finished."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+def output_path(job: Job, precision: str) -> Path:
+    """Where a job's result goes."""
+    return Path(job.folder) / f"{job.stem}-{precision}{SUFFIX[job.runtime]}"
+
+
+def _model_file(job: Job, precision: Precision, seconds: float) -> ModelFile:
+    path = output_path(job, precision)
+    return ModelFile(path, job.runtime, precision, path.stat().st_size, seconds)
+
+
+def _died(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code} and no result"
+    name = signal.Signals(-code).name
+    reason = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"was ended by {name}{reason}"
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return f"it last said: {lines[-1][:200]}" if lines else ""
