@@ -11,8 +11,11 @@ from tartlet_host.remote.target import Target
 from tartlet_shared import errors
 
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+
+
 class CountingSocket(socket.socket):
-    """A socket that knows how many bytes went each way."""
+    """A socket that knows how many bytes went each way, and acknowledges at once."""
 
     sent = 0
     received = 0
@@ -27,6 +30,11 @@ class CountingSocket(socket.socket):
         """As `socket.socket.recv`."""
         data = super().recv(size, flags)
         self.received += len(data)
+        if _QUICK_ACK is not None and self.family in (socket.AF_INET, socket.AF_INET6):
+            # OpenSSH's server leaves Nagle's algorithm on where no session channel was opened: it
+            # keeps the end of a large reply until we acknowledge, which we would put off for
+            # 40 ms. The kernel forgets this option, so it is set each time.
+            self.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         return data
 
 

@@ -70,7 +70,8 @@ def lookup(host: str, files: tuple[Path, ...] | None = None) -> HostOptions:
         raise errors.ConfigError(str(error), where="~/.ssh/config") from error
     # The one option with several values: paramiko makes a list of it, its type stubs do not.
     identities: Iterable[str] = found.get("identityfile", ())
-    proxy_jump, proxy_command = found.get("proxyjump", ""), found.get("proxycommand", "")
+    # paramiko gives None for a ProxyCommand of "none".
+    proxy_jump, proxy_command = found.get("proxyjump") or "", found.get("proxycommand") or ""
     return HostOptions(
         hostname=found.get("hostname", host),
         user=found.get("user", ""),

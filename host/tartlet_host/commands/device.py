@@ -1,0 +1,280 @@
+"""``tartlet device``: which devices there are, and by which key each is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tartlet_host.commands.options import asking, json_option, print_json, say
+from tartlet_shared import errors
+
+if TYPE_CHECKING:
+    from tartlet_host.remote.hostkey import HostKey
+    from tartlet_host.remote.inventory import Device
+    from tartlet_host.remote.pinning import Pins, Shown
+
+
+@click.group()
+def command() -> None:
+    """Add, list, remove and trust devices.
+
+    A device is known by its SSH host key, pinned when it is added. A device that shows another key
+    later is refused until you say `tartlet device trust`.
+
+    \b
+    Example:
+      tartlet device add pi pi@raspberrypi.local
+      tartlet status pi
+    """
+
+
+_FINGERPRINT = click.option(
+    "--fingerprint",
+    metavar="SHA256:...",
+    help="Accept exactly this key, without asking.",
+)
+_YES = click.option("--yes", is_flag=True, help="Accept whatever key it shows, without asking.")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("target")
+@_FINGERPRINT
+@_YES
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Private key to log in with, beside the usual ones.",
+)
+@click.option("--socket", help="Where the daemon listens, if not at the usual place.")
+@json_option
+def add(
+    name: str,
+    target: str,
+    fingerprint: str | None,
+    yes: bool,
+    identity: Path | None,
+    socket: str | None,
+    as_json: bool,
+) -> None:
+    """Add the device at TARGET and call it NAME.
+
+    TARGET is pi@raspberrypi.local, pi@192.168.1.7:2222, ssh://pi@host:22 or a Host of your
+    ~/.ssh/config, whose HostName, User, Port, IdentityFile, ProxyJump and ProxyCommand hold.
+    The device's key is shown; compare it with what this prints on the device:
+
+    \b
+      ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+    \b
+    Examples:
+      tartlet device add pi pi@raspberrypi.local
+      tartlet device add shed shed-pi --fingerprint SHA256:uNiVztksCsDhcc0u9e8BgrJXVGDt...
+    \b
+    JSON: {name, address, fingerprint, jumps: {address: fingerprint}, reachable, problem}
+    """
+    from tartlet_host.remote import inventory, pinning, session
+    from tartlet_host.remote.target import parse
+
+    inventory.check_name(name)
+    path = inventory.default_path()
+    devices = inventory.load(path)
+    if name in devices:
+        raise errors.UsageError(
+            "a device of that name was added before",
+            where=repr(name),
+            hint=f"tartlet device trust {name} accepts a new key; "
+            f"tartlet device remove {name} forgets it",
+        )
+    typed = parse(target)
+    device = inventory.Device(
+        name=name,
+        address=typed.host,
+        user=typed.user,
+        port=typed.port,
+        host_key="",
+        identity=str(identity.resolve()) if identity else "",
+        socket=socket or inventory.DEFAULT_SOCKET,
+    )
+    known_jumps = {
+        address: key for each in devices.values() for address, key in _jump_keys(each).items()
+    }
+    pins = pinning.collect(
+        session.target_of(device),
+        _confirming(fingerprint, yes),
+        known_jumps=known_jumps,
+        ask=asking(),
+    )
+    device = _pinned(device, pins)
+    inventory.save(path, {**devices, name: device})
+    _report(device, pins, as_json)
+
+
+@command.command(name="list")
+@json_option
+def list_devices(as_json: bool) -> None:
+    """List the devices that were added.
+
+    \b
+    JSON: [{name, address, user, port, fingerprint}]
+    """
+    from tartlet_host.remote import inventory
+    from tartlet_host.remote.hostkey import HostKey
+
+    devices = inventory.load(inventory.default_path()).values()
+    prints = {each.name: HostKey.parse(each.host_key).fingerprint for each in devices}
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "address": each.address,
+                    "user": each.user,
+                    "port": each.port,
+                    "fingerprint": prints[each.name],
+                }
+                for each in devices
+            ]
+        )
+        return
+    for each in devices:
+        click.echo(f"{each.name:<16} {each.typed!s:<32} {prints[each.name]}")
+    if not devices:
+        say("no device was added yet: tartlet device add pi pi@raspberrypi.local")
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Forget the device NAME. On the device itself nothing is changed.
+
+    \b
+    JSON: {removed}
+    """
+    from tartlet_host.remote import inventory
+
+    path = inventory.default_path()
+    devices = inventory.load(path)
+    inventory.find(devices, name)
+    inventory.save(path, {other: each for other, each in devices.items() if other != name})
+    if as_json:
+        print_json({"removed": name})
+    else:
+        click.echo(f"{name} is forgotten")
+
+
+@command.command()
+@click.argument("name")
+@_FINGERPRINT
+@_YES
+@json_option
+def trust(name: str, fingerprint: str | None, yes: bool, as_json: bool) -> None:
+    """Accept the key that the device NAME shows now.
+
+    For a device that was set up anew. If you did not do that, do not accept: somebody may be
+    listening in.
+
+    \b
+    Example:
+      tartlet device trust pi
+    \b
+    JSON: {name, address, fingerprint, jumps: {address: fingerprint}, reachable, problem}
+    """
+    from tartlet_host.remote import inventory, pinning, session
+    from tartlet_host.remote.hostkey import HostKey
+
+    path = inventory.default_path()
+    devices = inventory.load(path)
+    device = inventory.find(devices, name)
+    pins = pinning.collect(
+        session.target_of(device),
+        _confirming(fingerprint, yes),
+        pinned=HostKey.parse(device.host_key),
+        known_jumps=_jump_keys(device),
+        ask=asking(),
+    )
+    device = _pinned(device, pins)
+    inventory.save(path, {**devices, name: device})
+    _report(device, pins, as_json)
+
+
+def _confirming(fingerprint: str | None, yes: bool) -> Callable[[Shown], bool]:
+    """How a key is decided about: by the fingerprint given, by --yes, else by asking."""
+
+    def confirm(shown: Shown) -> bool:
+        kind = "the jump" if shown.is_jump else "the device"
+        say(f"{kind} {shown.address} shows the host key")
+        say(f"  {shown.key.kind} {shown.key.fingerprint}")
+        if shown.pinned is not None:
+            say(f"instead of the pinned\n  {shown.pinned.kind} {shown.pinned.fingerprint}")
+        if fingerprint is not None and not shown.is_jump:
+            if shown.key.fingerprint == fingerprint:
+                return True
+            raise errors.HostKeyChanged(
+                f"shows {shown.key.fingerprint}, not {fingerprint}; nothing was changed",
+                where=shown.address,
+                hint="is it the right device? Somebody may be listening in",
+            )
+        if yes:
+            return True
+        if asking() is None:
+            raise errors.HostKeyUnknown(
+                "its host key must be confirmed, and nobody is here to be asked",
+                where=shown.address,
+                hint=f"after comparing it: --fingerprint {shown.key.fingerprint}"
+                if not shown.is_jump
+                else "run it in a terminal, or give --yes",
+            )
+        say("On the device, `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` prints the same.")
+        return bool(click.confirm("Is it the same?", err=True))
+
+    return confirm
+
+
+def _pinned(device: Device, pins: Pins) -> Device:
+    return dataclasses.replace(
+        device,
+        host_key=str(pins.host_key),
+        jump_keys={address: str(key) for address, key in pins.jump_keys.items()},
+    )
+
+
+def _jump_keys(device: Device) -> dict[str, HostKey]:
+    from tartlet_host.remote.session import jump_keys_of
+
+    return jump_keys_of(device)
+
+
+def _report(device: Device, pins: Pins, as_json: bool) -> None:
+    """Say what was pinned and whether the daemon answers; that it does not is no failure here."""
+    from tartlet_host.remote.session import open_session
+
+    problem: errors.TartletError | None = None
+    try:
+        with open_session(device, ask=asking()):
+            pass
+    except errors.TartletError as error:
+        problem = error
+    if as_json:
+        print_json(
+            {
+                "name": device.name,
+                "address": str(device.typed),
+                "fingerprint": pins.host_key.fingerprint,
+                "jumps": {address: key.fingerprint for address, key in pins.jump_keys.items()},
+                "reachable": problem is None,
+                "problem": "" if problem is None else str(problem),
+            }
+        )
+        return
+    click.echo(f"{device.name} is known by {pins.host_key.fingerprint}")
+    if problem is None:
+        say(f"its daemon answers. next: tartlet status {device.name}")
+        return
+    say(f"but it cannot be used yet: {problem}")
+    if problem.hint:
+        say(f"  what to do: {problem.hint}")
