@@ -158,6 +158,12 @@ def load(path: Path | None = None) -> DeviceConfig:
     try:
         return msgspec.toml.decode(content, type=DeviceConfig)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.ConfigError(
-            str(error), where=str(place), hint="docs/device.md lists every key"
-        ) from error
+        raise errors.ConfigError(str(error), where=str(place), hint=_known_keys()) from error
+
+
+def _known_keys() -> str:
+    sections = [f"keys are {', '.join(DeviceConfig.__struct_fields__)}"]
+    for settings in (PicameraSettings, V4l2Settings, ReplaySettings):
+        kind = settings.__struct_config__.tag
+        sections.append(f"[camera] of kind {kind}: {', '.join(settings.__struct_fields__)}")
+    return "; ".join(sections)

@@ -1,0 +1,228 @@
+"""The daemon as it runs: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tartlet_device import daemon as daemons
+from tartlet_device import local
+from tartlet_shared import errors, manifest
+from tartlet_shared.messages import (
+    AcceptRequest,
+    Activated,
+    ActivateRequest,
+    CaptureRequest,
+    OfferRequest,
+    Photo,
+    StatusRequest,
+)
+
+pytestmark = pytest.mark.system
+
+STATUS = StatusRequest(request_id=1)
+
+
+class Process:
+    """A `tartlet-device serve` with its configuration."""
+
+    def __init__(self, folder: Path, camera: str) -> None:
+        self.socket = folder / "d.sock"
+        self.store = folder / "store"
+        self.config = folder / "device.toml"
+        self.config.write_text(
+            f'socket = "{self.socket}"\nstore = "{self.store}"\nthreads = 1\n[camera]\n{camera}\n'
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(folder / "notify"))
+        self.notify.settimeout(30)
+
+    def command(self, *arguments: str) -> list[str]:
+        name, *rest = arguments
+        return [sys.executable, "-m", "tartlet_device.cli", name, "--config", self.config, *rest]
+
+    def start(self, **environment: str) -> None:
+        """Start and wait until it is ready."""
+        self.process = subprocess.Popen(
+            self.command("serve"),
+            stderr=subprocess.PIPE,
+            env={**os.environ, "NOTIFY_SOCKET": self.notify.getsockname(), **environment},
+        )
+        assert self.notify.recv(1000).startswith(b"READY=1")
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=20)
+        code, self.process = self.process.returncode, None
+        return code, log.decode()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+@pytest.fixture
+def process(socket_folder, footage):
+    started = Process(socket_folder, f'kind = "replay"\npath = "{footage}"\nrate = 0')
+    yield started
+    if started.process is not None:
+        started.process.kill()
+        started.process.communicate()
+    started.notify.close()
+
+
+def push_and_activate(process: Process, folder: Path) -> str:
+    content = (folder / manifest.MANIFEST_NAME).read_bytes()
+    wanted = local.ask(process.socket, OfferRequest(request_id=1, manifest=content))
+    for entry in wanted.files:
+        (Path(wanted.folder) / entry.sha256).write_bytes((folder / entry.name).read_bytes())
+    local.ask(process.socket, AcceptRequest(request_id=1, digest=wanted.digest))
+    done = local.ask(process.socket, ActivateRequest(request_id=1, digest=wanted.digest))
+    assert isinstance(done, Activated)
+    return wanted.digest
+
+
+def test_the_committed_model_serves_after_kill_9(process, make_bundle):
+    process.start()
+    digest = push_and_activate(process, make_bundle())
+    code, _ = process.end(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert process.socket.exists()  # left behind, to be replaced
+    with pytest.raises(errors.DaemonNotRunning):
+        local.ask(process.socket, STATUS)
+    process.start()
+    status = local.ask(process.socket, STATUS)
+    assert status.model.digest == digest
+    assert isinstance(local.ask(process.socket, CaptureRequest(request_id=1)), Photo)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(process, number):
+    process.start()
+    code, log = process.end(number)
+    assert code == 0, log
+    assert process.notify.recv(100) == b"STOPPING=1"
+    assert not process.socket.exists()
+    assert "Traceback" not in log
+
+
+def test_sighup_is_ignored(process):
+    process.start()
+    process.process.send_signal(signal.SIGHUP)
+    assert local.ask(process.socket, STATUS).model is None
+    assert process.end(signal.SIGTERM)[0] == 0
+
+
+def test_the_watchdog_is_fed(process):
+    process.start(WATCHDOG_USEC="200000")
+    assert [process.notify.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+
+def test_the_watchdog_starves_when_the_camera_thread_hangs(monkeypatch):
+    sent = []
+    monkeypatch.setattr(daemons, "notify", sent.append)
+    monkeypatch.setattr(daemons, "watchdog_interval_s", lambda: 1.0)
+
+    class Camera:
+        alive_now = True
+
+        def alive(self, within_s):
+            assert within_s == pytest.approx(20)
+            return self.alive_now
+
+    camera = Camera()
+    pulse = daemons._Pulse(camera)
+    pulse()
+    camera.alive_now = False
+    pulse()
+    assert sent == ["WATCHDOG=1"]
+
+
+def test_two_daemons_cannot_share_a_store_or_a_socket(process, socket_folder):
+    process.start()
+    second = process.run("serve")
+    assert second.returncode == errors.DeviceError.exit_code
+    assert "another tartlet daemon uses this store" in second.stderr
+    process.config.write_text(process.config.read_text().replace("/store", "/store2"))
+    second = process.run("serve")
+    assert second.returncode == errors.DeviceError.exit_code
+    assert "another tartlet daemon answers" in second.stderr
+    assert local.ask(process.socket, STATUS).model is None
+
+
+def test_the_commands_speak_to_the_daemon(process, make_bundle):
+    process.start()
+    first = push_and_activate(process, make_bundle("first"))
+    push_and_activate(process, make_bundle("second"))
+    shown = process.run("status")
+    assert shown.returncode == 0, shown.stderr
+    assert "second" in shown.stdout
+    assert "replay, works" in shown.stdout
+    back = process.run("rollback", "--json")
+    assert json.loads(back.stdout)["digest"] == first
+    assert json.loads(process.run("status", "--json").stdout)["model"]["name"] == "first"
+    doctor = process.run("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(doctor.stdout)}
+    assert doctor.returncode == 0, checks
+    assert "model first" in checks["daemon"]["what"]
+
+
+def test_the_bridge_passes_a_conversation_on(process, kit):
+    from tartlet_shared import wire
+
+    process.start()
+    sent = wire.encode(kit.hello()) + wire.encode(CaptureRequest(request_id=6, count=3))
+    done = subprocess.run(
+        process.command("bridge"), input=sent, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    received = wire.Decoder().feed(done.stdout)
+    assert [type(message).__name__ for message in received] == ["Hello", *["Photo"] * 3]
+
+
+def test_without_a_daemon_every_command_says_so(process):
+    for command in ("status", "rollback", "bridge"):
+        done = process.run(command)
+        assert done.returncode == errors.DaemonNotRunning.exit_code
+        assert str(process.socket) in done.stderr
+        assert "systemctl" in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_camera_that_is_not_there_does_not_keep_it_from_serving(socket_folder):
+    process = Process(socket_folder, 'kind = "v4l2"\ndevice = "/dev/video99"')
+    process.start()
+    try:
+        with pytest.raises(errors.CameraAbsent, match="no such camera"):
+            local.ask(process.socket, CaptureRequest(request_id=1))
+        assert "/dev/video99" in local.ask(process.socket, STATUS).camera_error
+        doctor = process.run("doctor")
+        assert doctor.returncode == 1
+        assert "/dev/video99" in doctor.stdout
+    finally:
+        assert process.end(signal.SIGTERM)[0] == 0
+        process.notify.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("cammera = 1", errors.ConfigError.exit_code, "cammera"),
+        ('store = "/proc/nowhere"', errors.DeviceError.exit_code, "/proc/nowhere"),
+    ],
+)
+def test_a_daemon_that_cannot_start_says_why(process, text, code, words):
+    process.config.write_text(text)
+    done = process.run("serve")
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

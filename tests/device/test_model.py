@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+
+import msgspec
+import pytest
+
+from tartlet_device import files, trial
+from tartlet_device.detector import Detector
+from tartlet_device.model import ServingModel
+from tartlet_device.store import Serving, Store
+from tartlet_shared import bundle as bundles
+from tartlet_shared import errors, manifest
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def add(store):
+    """Store a bundle as if it had been pushed."""
+
+    def add(folder) -> str:
+        content = (folder / manifest.MANIFEST_NAME).read_bytes()
+        digest, wanted = store.offer(content)
+        for entry in wanted:
+            shutil.copy(folder / entry.name, store.incoming / entry.sha256)
+        store.accept(digest)
+        return digest
+
+    return add
+
+
+@pytest.fixture
+def serving(store, add, make_bundle):
+    """A model that serves already."""
+    model = ServingModel(store, threads=1)
+    model.activate(add(make_bundle("serving")))
+    return model
+
+
+def still_serves(model: ServingModel, store: Store, kit) -> None:
+    active = model.active()
+    assert active.name == "serving"
+    found, _, which = model.detect(kit.picture((32, 32, 64, 64)), score_threshold=None)
+    assert len(found) >= 1
+    assert which == active
+    assert store.serving().current == active.digest
+    fresh = ServingModel(store, threads=1)
+    fresh.load_committed()
+    assert fresh.active() == active
+
+
+def set_child(monkeypatch, tmp_path, code: str) -> None:
+    """Let the child process run something else."""
+    script = tmp_path / "python"
+    script.write_text(f"#!{sys.executable}\n{code}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(trial.sys, "executable", str(script))
+
+
+def test_nothing_serves_before_the_first_activation(store, kit):
+    model = ServingModel(store)
+    model.load_committed()
+    assert model.active() is None
+    with pytest.raises(errors.NoActiveModel):
+        model.detect(kit.picture(), score_threshold=None)
+
+
+def test_an_activated_model_serves_after_a_restart(store, serving, kit):
+    still_serves(serving, store, kit)
+
+
+def test_a_model_that_sees_something_else_leaves_the_old_one(
+    store, serving, add, make_bundle, kit, change_manifest
+):
+    folder = make_bundle("blind", spots=((0, 0, 40, 40),))
+    made = bundles.open_bundle(folder).manifest
+    moved = tuple(
+        msgspec.structs.replace(each, xyxy=(90.0, 60.0, 99.0, 90.0))
+        for each in made.golden[0].detections
+    )
+    change_manifest(folder, golden=(msgspec.structs.replace(made.golden[0], detections=moved),))
+    with pytest.raises(errors.SelfTestFailed, match=r"golden\.png"):
+        serving.activate(add(folder))
+    still_serves(serving, store, kit)
+
+
+@pytest.mark.parametrize("length", [0, 100, 3000])
+def test_a_truncated_model_file_leaves_the_old_one(
+    store, serving, add, make_bundle, kit, change_manifest, length
+):
+    folder = make_bundle("truncated")
+    model = folder / "model.tflite"
+    model.write_bytes(model.read_bytes()[:length])
+    # The manifest agrees with the file: only the runtime can tell.
+    names = ("model.tflite", "golden.png")
+    change_manifest(folder, files=tuple(bundles.file_entry(folder, name) for name in names))
+    with pytest.raises(errors.BundleCorrupt, match="not a usable TFLite model"):
+        serving.activate(add(folder))
+    still_serves(serving, store, kit)
+
+
+def test_a_bundle_damaged_on_the_disk_leaves_the_old_one(store, serving, add, make_bundle, kit):
+    digest = add(make_bundle("damaged", spots=((0, 0, 40, 40),)))
+    picture = store.open(digest).folder / "golden.png"
+    picture.write_bytes(picture.read_bytes()[:-4])
+    with pytest.raises(errors.BundleCorrupt, match="SHA-256"):
+        serving.activate(digest)
+    still_serves(serving, store, kit)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (signal.SIGSEGV, errors.BundleCorrupt, "crashed on this model (SIGSEGV)"),
+        (signal.SIGABRT, errors.BundleCorrupt, "SIGABRT"),
+        (signal.SIGILL, errors.RuntimeUnavailable, "processor"),
+        (signal.SIGKILL, errors.SelfTestFailed, "memory"),
+    ],
+)
+def test_a_crash_of_the_runtime_leaves_the_old_model_and_the_daemon(
+    store, serving, add, make_bundle, kit, monkeypatch, tmp_path, number, kind, words
+):
+    digest = add(make_bundle("crashing"))
+    with monkeypatch.context() as patch:
+        set_child(patch, tmp_path, f"import os; os.kill(os.getpid(), {int(number)})")
+        with pytest.raises(kind) as caught:
+            serving.activate(digest)
+    assert words in caught.value.what
+    still_serves(serving, store, kit)
+
+
+def test_a_child_that_says_nothing_useful_is_a_failed_self_test(
+    serving, add, make_bundle, monkeypatch, tmp_path
+):
+    digest = add(make_bundle("silent"))
+    set_child(monkeypatch, tmp_path, "import sys; sys.exit('no module named numpy')")
+    with pytest.raises(errors.SelfTestFailed, match="no module named numpy"):
+        serving.activate(digest)
+
+
+def test_a_child_that_hangs_is_killed(tmp_path, monkeypatch):
+    set_child(monkeypatch, tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(errors.SelfTestFailed, match="no result"):
+        trial.run(tmp_path, "0" * 64, timeout_s=0.2)
+
+
+def test_the_child_must_not_speak_to_systemd(monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    set_child(
+        monkeypatch,
+        tmp_path,
+        "import os, sys; sys.exit('notifies' if 'NOTIFY_SOCKET' in os.environ else 'silent')",
+    )
+    with pytest.raises(errors.SelfTestFailed, match="silent"):
+        trial.run(tmp_path, "0" * 64)
+
+
+def test_a_missing_runtime_in_the_child_keeps_its_type(
+    store, serving, add, make_bundle, kit, monkeypatch, tmp_path
+):
+    outcome = (
+        '{"failure":{"type":"Failure","request_id":0,"code":"runtime-unavailable","what":"x"}}'
+    )
+    set_child(monkeypatch, tmp_path, f"print({outcome!r})")
+    with pytest.raises(errors.RuntimeUnavailable):
+        serving.activate(add(make_bundle("other")))
+
+
+def test_a_disk_that_is_full_at_the_commit_leaves_the_old_one(
+    store, serving, add, make_bundle, kit, monkeypatch
+):
+    digest = add(make_bundle("other"))
+
+    def full(path, content):
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_atomically", full)
+        with pytest.raises(errors.StorageFull):
+            serving.activate(digest)
+    still_serves(serving, store, kit)
+
+
+def test_a_model_that_loads_in_the_child_but_not_here_leaves_the_old_one(
+    store, serving, add, make_bundle, kit, monkeypatch
+):
+    digest = add(make_bundle("other"))
+
+    def fail(*_arguments, **_options):
+        raise errors.RuntimeUnavailable("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Detector, "open", fail)
+        with pytest.raises(errors.RuntimeUnavailable):
+            serving.activate(digest)
+    still_serves(serving, store, kit)
+
+
+def test_rollback_proves_the_previous_model_again(store, serving, add, make_bundle, kit):
+    first = serving.active().digest
+    second = add(make_bundle("second", spots=((0, 0, 40, 40),)))
+    serving.activate(second)
+    picture = store.open(first).folder / "golden.png"
+    content = picture.read_bytes()
+    picture.write_bytes(content[:-4])
+    with pytest.raises(errors.BundleCorrupt):
+        serving.roll_back()
+    assert serving.active().digest == second
+    assert store.serving() == Serving(second, first)
+    picture.write_bytes(content)
+    committed, tested = serving.roll_back()
+    assert committed == Serving(first, second)
+    assert tested.pictures == 1
+    still_serves(serving, store, kit)
+
+
+def test_at_start_a_damaged_model_gives_way_to_the_previous_one(
+    store, serving, add, make_bundle, caplog
+):
+    first = serving.active().digest
+    second = add(make_bundle("second", spots=((0, 0, 40, 40),)))
+    serving.activate(second)
+    picture = store.open(second).folder / "golden.png"
+    content = picture.read_bytes()
+    picture.write_bytes(b"")
+    restarted = ServingModel(store, threads=1)
+    restarted.load_committed()
+    assert restarted.active().digest == first
+    assert second[:12] in caplog.text
+    # Nothing was decided for good: mended, it serves again.
+    picture.write_bytes(content)
+    restarted.load_committed()
+    assert restarted.active().digest == second
+
+
+def test_at_start_nothing_that_loads_is_no_reason_to_end(store, serving):
+    folder = store.open(serving.active().digest).folder
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    restarted = ServingModel(store, threads=1)
+    restarted.load_committed()
+    assert restarted.active() is None
