@@ -131,7 +131,9 @@ def _from_file(
         tried.append(f"{path} (skipped: {error})")
         return None
     try:
-        return _Candidate(str(path), paramiko.PKey.from_path(path, ask(f"passphrase of {path}: ")))
+        passphrase = ask(f"passphrase of {path}: ").encode()
+        # paramiko's annotation says str, what it calls wants bytes.
+        return _Candidate(str(path), paramiko.PKey.from_path(path, passphrase))  # type: ignore[arg-type]
     except (TypeError, ValueError, paramiko.SSHException) as error:
         tried.append(f"{path} (skipped: {error})")
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from tartlet_host.remote.client import Client
 from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.inventory import Device
 from tartlet_host.remote.ssh import Connection
-from tartlet_host.remote.sshconfig import HostOptions, lookup
-from tartlet_host.remote.target import Target, parse, resolve
+from tartlet_host.remote.sshconfig import lookup
+from tartlet_host.remote.target import Lookup, Target, parse, resolve
 from tartlet_shared.messages import Hello
 
 
@@ -41,7 +41,7 @@ def open_session(
     *,
     ask: Ask | None = None,
     timeout_s: float = ssh.CONNECT_TIMEOUT_S,
-    read_config: Callable[[str], HostOptions] = lookup,
+    read_config: Lookup = lookup,
 ) -> Iterator[Session]:
     """Connect to a device and greet its daemon; everything is closed at the end.
 
@@ -90,7 +90,7 @@ def find_device(text: str | None, path: Path | None = None) -> Device:
     return inventory.find(devices, text)  # raises: there is none
 
 
-def target_of(device: Device, read_config: Callable[[str], HostOptions] = lookup) -> Target:
+def target_of(device: Device, read_config: Lookup = lookup) -> Target:
     """Where to connect to, as the OpenSSH configuration says today."""
     identity = Path(device.identity).expanduser() if device.identity else None
     return resolve(device.typed, identity=identity, lookup=read_config)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from tartlet_host.remote.target import Target
 from tartlet_shared import errors
 
-
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 

@@ -41,11 +41,14 @@ def config_files() -> tuple[Path, ...]:
     return (Path.home() / ".ssh" / "config", Path("/etc/ssh/ssh_config"))
 
 
-def lookup(host: str, files: tuple[Path, ...] | None = None) -> HostOptions:
+def lookup(
+    host: str, *, user: str = "", port: int = 0, files: tuple[Path, ...] | None = None
+) -> HostOptions:
     """The options for ``host``, which may be an alias.
 
     Args:
         host: as the user wrote it.
+        user, port: as the user wrote them; they win, in a ProxyCommand too.
         files: read instead of `config_files`; missing ones are skipped.
 
     Raises:
@@ -57,13 +60,14 @@ def lookup(host: str, files: tuple[Path, ...] | None = None) -> HostOptions:
             lines += _lines(path, 0)
             lines.append("Host *")
     if not lines:
-        return HostOptions(host)
+        return HostOptions(host, user, port)
+    typed = ([f"User {user}"] if user else []) + ([f"Port {port}"] if port else [])
 
     import paramiko  # heavy
 
     parsed = paramiko.SSHConfig()
     try:
-        parsed.parse(lines)
+        parsed.parse([*typed, *lines])
         found = parsed.lookup(host)
         port = int(found.get("port", "0"))
     except (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, ValueError) as error:

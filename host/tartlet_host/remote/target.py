@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from tartlet_host.remote import sshconfig
 from tartlet_host.remote.sshconfig import HostOptions
@@ -13,8 +13,16 @@ from tartlet_shared import errors
 
 DEFAULT_PORT = 22
 _MAX_HOPS = 8
+# Both may end up in the shell line of a ProxyCommand.
 _HOST = re.compile(r"[A-Za-z0-9_.%:-]+")
-_USER = re.compile(r"[^\s@:/\[\]-][^\s@:/\[\]]*")
+_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
+
+
+class Lookup(Protocol):
+    """Reads the OpenSSH configuration; `tartlet_host.remote.sshconfig.lookup` does."""
+
+    def __call__(self, host: str, *, user: str = "", port: int = 0) -> HostOptions:
+        """The options for a host; user and port are what was typed, and win."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def resolve(
     address: Address,
     *,
     identity: Path | None = None,
-    lookup: Callable[[str], HostOptions] = sshconfig.lookup,
+    lookup: Lookup = sshconfig.lookup,
 ) -> Target:
     """Fill in what the OpenSSH configuration knows; what was typed wins.
 
@@ -107,14 +115,14 @@ def resolve(
     return target
 
 
-def _resolve(address: Address, lookup: Callable[[str], HostOptions], depth: int) -> Target:
+def _resolve(address: Address, lookup: Lookup, depth: int) -> Target:
     if depth > _MAX_HOPS:
         raise errors.ConfigError(
             f"more than {_MAX_HOPS} jumps to reach {address.host}",
             where="~/.ssh/config",
             hint="does a ProxyJump lead back to itself?",
         )
-    options = lookup(address.host)
+    options = lookup(address.host, user=address.user, port=address.port)
     jumps: tuple[Target, ...] = ()
     if options.proxy_jump:
         hops = [parse(hop) for hop in options.proxy_jump.split(",")]

@@ -223,7 +223,7 @@ def test_a_photo_out_of_order_is_refused() -> None:
 
 
 def test_no_answer_in_time_says_so() -> None:
-    with pytest.raises(errors.ConnectionLost, match="no answer within 0.5 s while asking"):
+    with pytest.raises(errors.ConnectionLost, match=r"no answer within 0\.5 s while asking"):
         Client(Device(lambda message: []), timeout_s=0.5).status()
 
 

@@ -40,7 +40,7 @@ def write(home: Path, text: str, name: str = "config") -> tuple[Path, ...]:
 
 
 def test_every_option_that_counts_is_read(home: Path) -> None:
-    found = sshconfig.lookup("shed", write(home, CONFIG))
+    found = sshconfig.lookup("shed", files=write(home, CONFIG))
     assert found == sshconfig.HostOptions(
         hostname="10.0.0.9",
         user="gardener",
@@ -52,46 +52,53 @@ def test_every_option_that_counts_is_read(home: Path) -> None:
 
 
 def test_an_unknown_host_gets_the_general_options(home: Path) -> None:
-    found = sshconfig.lookup("elsewhere", write(home, CONFIG))
+    found = sshconfig.lookup("elsewhere", files=write(home, CONFIG))
     assert found == sshconfig.HostOptions("elsewhere", "everybody")
 
 
 def test_the_proxy_command_has_its_tokens_filled_in(home: Path) -> None:
-    found = sshconfig.lookup("tunnel", write(home, CONFIG))
+    found = sshconfig.lookup("tunnel", files=write(home, CONFIG))
     assert found.proxy_command == "nc -x proxy tunnel 22"
 
 
+def test_what_was_typed_wins_in_the_proxy_command_too(home: Path) -> None:
+    files = write(home, "Host *\n  ProxyCommand nc %h %p %r\n  Port 22\n  User theirs\n")
+    found = sshconfig.lookup("pi", user="me", port=2222, files=files)
+    assert found.proxy_command == "nc pi 2222 me"
+    assert (found.user, found.port) == ("me", 2222)
+
+
 def test_none_switches_a_proxy_off(home: Path) -> None:
-    found = sshconfig.lookup("none", write(home, CONFIG))
+    found = sshconfig.lookup("none", files=write(home, CONFIG))
     assert (found.proxy_jump, found.proxy_command) == ("", "")
 
 
 def test_the_first_file_wins(home: Path) -> None:
     first = write(home, "Host shed\n  User mine\n", "first")
     second = write(home, "User theirs\nPort 23\n", "second")
-    found = sshconfig.lookup("shed", (*first, *second, home / "missing"))
+    found = sshconfig.lookup("shed", files=(*first, *second, home / "missing"))
     assert (found.user, found.port) == ("mine", 23)
 
 
 def test_included_files_are_read_and_end_with_their_own_block(home: Path) -> None:
     write(home, "Host shed\n  User from-include\n", "extra.conf")
     files = write(home, "Include extra.*\nPort 2022\n")
-    assert sshconfig.lookup("shed", files).user == "from-include"
+    assert sshconfig.lookup("shed", files=files).user == "from-include"
     # Port stands after the included Host block, but belongs to every host again.
-    assert sshconfig.lookup("other", files).port == 2022
+    assert sshconfig.lookup("other", files=files).port == 2022
 
 
 def test_a_file_that_includes_itself_is_refused(home: Path) -> None:
     with pytest.raises(errors.ConfigError, match="Include"):
-        sshconfig.lookup("x", write(home, "Include config\n"))
+        sshconfig.lookup("x", files=write(home, "Include config\n"))
 
 
 @pytest.mark.parametrize("text", ["Port many\n", "nonsense-without-value\n"])
 def test_a_damaged_file_is_a_clear_error(home: Path, text: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        sshconfig.lookup("x", write(home, text))
+        sshconfig.lookup("x", files=write(home, text))
     assert "ssh" in caught.value.where
 
 
 def test_no_file_is_no_options(home: Path) -> None:
-    assert sshconfig.lookup("pi", (home / "nothing",)) == sshconfig.HostOptions("pi")
+    assert sshconfig.lookup("pi", files=(home / "nothing",)) == sshconfig.HostOptions("pi")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tartlet_host.remote import sshconfig
 from tartlet_host.remote.sshconfig import HostOptions
-from tartlet_host.remote.target import Address, parse, resolve
+from tartlet_host.remote.target import Address, Lookup, parse, resolve
 from tartlet_shared import errors
 
 ADDRESSES = [
@@ -48,6 +48,8 @@ NOT_ADDRESSES = [
     "host;reboot",
     "a@b@host",
     "ssh://",
+    "$(reboot)@host",
+    "a;b@host",
 ]
 
 
@@ -73,8 +75,11 @@ def test_an_address_survives_being_written_and_read(host: str, user: str, port: 
     assert parse(str(address)) == address
 
 
-def config(table: dict[str, HostOptions]) -> object:
-    return lambda host: table.get(host, HostOptions(host))
+def config(table: dict[str, HostOptions]) -> Lookup:
+    def lookup(host: str, *, user: str = "", port: int = 0) -> HostOptions:
+        return table.get(host, HostOptions(host))
+
+    return lookup
 
 
 def test_what_was_typed_wins_over_the_configuration() -> None:
@@ -92,7 +97,7 @@ def test_without_configuration_port_22_and_the_local_user_hold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sshconfig, "local_user", lambda: "me")
-    target = resolve(Address("pi.local"), lookup=HostOptions)
+    target = resolve(Address("pi.local"), lookup=config({}))
     assert (target.address, target.user) == ("pi.local:22", "me")
 
 
