@@ -104,7 +104,7 @@ def _kernel_clock_synchronized() -> bool:
 def description(root: Path = ROOT) -> str:
     """The machine in words, such as "Raspberry Pi 5 Model B Rev 1.0 (aarch64)"."""
     try:
-        model = (root / "proc/device-tree/model").read_text().strip("\0\n ")
+        model = (root / "sys/firmware/devicetree/base/model").read_text().strip("\0\n ")
     except OSError:
         model = platform.system()
     return f"{model} ({platform.machine()})"

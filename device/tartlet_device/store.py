@@ -35,6 +35,7 @@ KEPT_BUNDLES = 4
 _OFFERS = 8  # manifests remembered between offer and accept
 _MARGIN = 1 << 20  # bytes of free space beyond the sizes of the files
 _TEMPORARY = ".new-"
+_UPLOAD_MODE = 0o2770
 
 
 class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,10 +181,7 @@ class Store:
     def _prepare(self) -> None:
         for folder in (self._root, self._bundles, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
-        # Group-writable and set-gid: the group that may talk to the daemon may upload, and what
-        # it uploads stays readable to the daemon.
-        with contextlib.suppress(PermissionError):
-            self.incoming.chmod(0o2770)
+        self._open_for_uploads()
         for leftover in (
             *self._root.glob(".*.new"),
             *self._bundles.glob(f"{_TEMPORARY}*"),
@@ -191,6 +189,19 @@ class Store:
         ):
             _log.info("removing %s, left by an interrupted push", leftover)
             _remove(leftover)
+
+    def _open_for_uploads(self) -> None:
+        """Let the group that may talk to the daemon upload, and keep that readable to the daemon.
+
+        A hardened service may not set the set-gid bit; setup_pi.sh has set it then.
+        """
+        if self.incoming.stat().st_mode & 0o7777 == _UPLOAD_MODE:
+            return
+        try:
+            self.incoming.chmod(_UPLOAD_MODE)
+        except PermissionError:
+            with contextlib.suppress(PermissionError):
+                self.incoming.chmod(_UPLOAD_MODE & 0o777)
 
     def _require(self, digest: str) -> None:
         if not (self._bundles / digest / manifest.MANIFEST_NAME).is_file():

@@ -65,7 +65,8 @@ def test_memory_is_returned_after_the_switch():
 
 
 def test_a_pi_is_named(tmp_path):
-    (tmp_path / "proc/device-tree").mkdir(parents=True)
-    (tmp_path / "proc/device-tree/model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    tree = tmp_path / "sys/firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (tree / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
     assert machine.description(tmp_path).startswith("Raspberry Pi 5 Model B Rev 1.0 (")
     assert machine.description(tmp_path / "none").startswith("Linux (")

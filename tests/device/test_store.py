@@ -159,6 +159,18 @@ def test_uploads_are_for_the_group_only(root):
     assert mode & 0o7777 == 0o2770
 
 
+def test_a_service_that_may_not_set_the_group_bit_still_takes_uploads(root, monkeypatch):
+    chmod = Path.chmod
+
+    def restricted(path, mode):
+        if mode & 0o2000:
+            raise PermissionError(errno.EPERM, "RestrictSUIDSGID")
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", restricted)
+    assert Store(root).incoming.stat().st_mode & 0o777 == 0o770
+
+
 def test_old_bundles_go_but_never_the_current_and_the_previous(root, make_bundle):
     store = Store(root)
     digests = []
