@@ -60,7 +60,9 @@ def label_from_motion(
         pictures = _frames_of_folder(footage, labels)
     else:
         pictures = _write_frames(footage, folder / "frames", labels)
-    samples = tuple(_sample(picture, each) for picture, each in zip(pictures, labels, strict=True))
+    samples = tuple(
+        sample_of(picture, each) for picture, each in zip(pictures, labels, strict=True)
+    )
     return save(Dataset((label,), samples), folder, DESCRIPTION)
 
 
@@ -96,7 +98,8 @@ def _write_frames(footage: Path, folder: Path, labels: list[FrameLabels]) -> lis
     return [folder / frame_name(number) for number in numbers]
 
 
-def _sample(picture: Path, labels: FrameLabels) -> Sample:
+def sample_of(picture: Path, labels: FrameLabels) -> Sample:
+    """A frame's labels as a sample of a data set with one class."""
     return Sample(
         picture,
         labels.width,

@@ -36,7 +36,7 @@ class Scene:
     recipe: Recipe
 
 
-def people() -> Scene:
+def people(recipe_path: Path | None = None) -> Scene:
     """The footage of people on a square, with hand-made test boxes.
 
     Raises:
@@ -48,7 +48,7 @@ def people() -> Scene:
         train=(1, 500),
         test=(560, footage.FRAMES),
         truth=folder / "test.json",
-        recipe=recipe.load_recipe(folder / "recipe.toml"),
+        recipe=recipe.load_recipe(recipe_path or folder / "recipe.toml"),
     )
 
 
