@@ -20,6 +20,7 @@ from tartlet_device.preprocess import Picture
 from tartlet_host import __version__
 from tartlet_host.dataset.loader import read_picture
 from tartlet_host.dataset.sample import Dataset
+from tartlet_host.evaluate.mean_average_precision import Metrics
 from tartlet_host.evaluate.predictor import ModelPredictor
 from tartlet_host.files import sync_folder, write_atomically
 from tartlet_host.quantize.calibration import spread
@@ -32,6 +33,9 @@ GOLDEN_PICTURES = 5
 CANDIDATE_PICTURES = 40  # of the data set, looked at to find the golden ones
 LONGEST_SIDE = 1024
 """Pixels. Golden pictures are stored lossless; one of 12 megapixels would be 20 MB."""
+
+THRESHOLDS = (0.1, 0.7)
+"""A score threshold beyond these is a sign of too few validation pictures."""
 
 NEEDED_MARGIN = 2 * health.SCORE_MARGIN
 """A golden picture is good when no score in it is this close to the threshold: processors round
@@ -168,6 +172,12 @@ def build_bundle(
         health.self_test(Detector.open(sealed, threads=1), sealed)
         _put_in_place(aside, folder)
     return Bundle(folder, sealed.digest, sealed.manifest)
+
+
+def score_threshold(metrics: Metrics) -> float:
+    """The score threshold with the best F1 on validation pictures, within `THRESHOLDS`."""
+    low, high = THRESHOLDS
+    return min(max(metrics.best.threshold, low), high)
 
 
 def provenance(predictor: ModelPredictor) -> dict[str, str]:

@@ -81,7 +81,7 @@ def command(
             found = precision.predict_all(probe, aligned, progress=report)
         metrics = precision.measure(aligned, found)
         figures = metrics.figures()
-        threshold = metrics.best.threshold if threshold is None else threshold
+        threshold = package.score_threshold(metrics) if threshold is None else threshold
     predictor = open_predictor(model, labels=data.labels, score_threshold=threshold)
     with bar("Choosing golden pictures", quiet=as_json) as report:
         golden = package.choose_golden(predictor, data, progress=report)

@@ -197,11 +197,15 @@ def operating_point(curve: Curve, threshold: float) -> OperatingPoint:
 
 
 def _best(curve: Curve) -> OperatingPoint:
+    """The best F1; the threshold lies halfway to the next lower score, clear of both."""
     if len(curve.score) == 0:
         return OperatingPoint(1.0, 0.0, 0.0, 0.0)
     total = curve.precision + curve.recall
     f1 = 2 * curve.precision * curve.recall / np.where(total > 0, total, 1.0)
-    return operating_point(curve, float(curve.score[int(np.argmax(f1))]))
+    # Detections of one score come together or not at all; int8 models have many such.
+    lower = np.append(curve.score[1:], 0.0)
+    place = int(np.argmax(np.where(lower < curve.score, f1, -1.0)))
+    return operating_point(curve, float(curve.score[place] + lower[place]) / 2)
 
 
 def _f1(precision: float, recall: float) -> float:

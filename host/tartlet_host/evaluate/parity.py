@@ -184,7 +184,8 @@ def check(parity: Parity, limits: Limits, *, where: str) -> None:
         ("mean difference of the scores", parity.score_difference, limits.score_difference, False),
         ("correlation of the raw scores", parity.score_correlation, limits.correlation, True),
     ):
-        if value < limit if low else value > limit:
+        # Written so that a value that is not a number fails.
+        if not (value >= limit if low else value <= limit):
             raise errors.ParityFailed(
                 f"{what} is {value:.3f}, at {'least' if low else 'most'} {limit:.3f} is accepted",
                 where=where,

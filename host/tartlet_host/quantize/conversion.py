@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 RuntimeName = Literal["litert", "onnx"]
 Precision = Literal["float", "int8"]
 SUFFIX: dict[str, str] = {"litert": ".tflite", "onnx": ".onnx"}
+WORKER = ("-W", "ignore", "-m", "tartlet_host.quantize.worker")
 POLL = 0.1  # seconds
 
 
@@ -145,7 +146,7 @@ class Conversion:
         (work / "job.json").write_bytes(msgspec.json.encode(job))
         with (work / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "tartlet_host.quantize.worker", str(work)],
+                [sys.executable, *WORKER, str(work)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

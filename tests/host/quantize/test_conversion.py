@@ -1,0 +1,198 @@
+"""Conversions in their own processes: what comes back, and what happens when they die."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from tartlet_host import cli
+from tartlet_host.dataset import coco
+from tartlet_host.dataset.sample import Dataset
+from tartlet_host.evaluate import parity
+from tartlet_host.evaluate.predictor import open_predictor
+from tartlet_host.model.detector import build_detector
+from tartlet_host.quantize import conversion, litert
+from tartlet_host.quantize.calibration import Calibration
+from tartlet_host.quantize.conversion import ModelFile
+from tartlet_host.recipe import InputRecipe, ModelRecipe, Recipe
+from tartlet_host.train import checkpoint
+from tartlet_shared.errors import CheckpointCorrupt, ConversionFailed
+from tartlet_shared.manifest import Preprocessing
+
+RECIPE = Recipe(
+    name="small",
+    labels=("square",),
+    input=InputRecipe(64, 96),
+    model=ModelRecipe(strides=(8, 16), neck_channels=16, pretrained=False),
+)
+
+
+def saved(folder: Path, *, spoil: float | None = None) -> Path:
+    """A checkpoint of a small untrained network, whose scores are not all alike."""
+    torch.manual_seed(1)
+    detector = build_detector(RECIPE).train()
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # statistics of all that follows, so that signals get through
+    with torch.no_grad():
+        detector(torch.rand(8, 3, 64, 96) * 2 - 1)
+        detector.eval()
+        for head in detector.heads:
+            head.get_parameter("score.weight").normal_(std=0.3)
+            head.get_parameter("score.bias").fill_(-1.0)
+            if spoil is not None:
+                head.get_parameter("score.bias").fill_(spoil)
+    path = folder / "small.safetensors"
+    checkpoint.save(path, detector, RECIPE, metrics={})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL .out of memory"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("import sys; sys.exit(3)", "exit code 3"),
+        (
+            "import sys, pathlib; pathlib.Path(sys.argv[1], 'outcome.json').write_text('{')",
+            "exit code 0 and no result",
+        ),
+    ],
+)
+def test_a_converter_that_dies_is_an_error(
+    script: str, complaint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(conversion, "WORKER", ("-c", "print('last words');" + script))
+    with pytest.raises(ConversionFailed, match=complaint):
+        conversion.convert(
+            tmp_path / "any.safetensors", tmp_path / "out", runtimes=["onnx"], calibration=None
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_leaving_early_ends_the_converter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(conversion, "WORKER", ("-c", "import time; time.sleep(600)"))
+    with conversion.start(
+        tmp_path / "any.safetensors", tmp_path, runtime="onnx", calibration=None
+    ) as started:
+        process = started._process
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_a_damaged_checkpoint_comes_back_as_itself(tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
+    with pytest.raises(CheckpointCorrupt) as caught:
+        conversion.convert(path, tmp_path / "out", runtimes=["onnx"], calibration=None)
+    assert "broken.safetensors" in caught.value.where
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_the_converter_the_hint_is_onnx(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    with pytest.raises(ConversionFailed) as caught:
+        litert.convert_float(build_detector(RECIPE), RECIPE, tmp_path / "m.tflite")
+    assert "--runtime onnx" in caught.value.hint
+    assert not (tmp_path / "m.tflite").exists()
+    monkeypatch.setattr(litert.importlib.util, "find_spec", lambda name: None)
+    assert conversion.default_runtimes() == ("onnx",)
+
+
+@pytest.mark.training
+def test_weights_that_are_not_finite_leave_no_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, spoil=float("nan"))
+    with pytest.raises(ConversionFailed, match="not finite"):
+        conversion.convert(path, tmp_path / "out", runtimes=["onnx"], calibration=None)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A checkpoint and its model files."""
+
+    checkpoint: Path
+    files: tuple[ModelFile, ...]
+    pixels: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """The small network for both runtimes; it takes a while, so all tests share it."""
+    folder = tmp_path_factory.mktemp("converted")
+    path = saved(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 96, 3), np.uint8)
+    pictures = Calibration(pixels, Preprocessing(width=96, height=64))
+    files = conversion.convert(
+        path, folder / "out", runtimes=["litert", "onnx"], calibration=pictures
+    )
+    return Converted(path, files, pixels)
+
+
+@pytest.mark.training
+def test_the_files_are_there_and_nothing_else(converted: Converted) -> None:
+    names = ["small-float.tflite", "small-int8.tflite", "small-float.onnx", "small-int8.onnx"]
+    assert [each.path.name for each in converted.files] == names
+    folder = converted.files[0].path.parent
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    for each in converted.files:
+        assert each.size == each.path.stat().st_size
+
+
+@pytest.mark.training
+def test_float_is_torchs_and_int8_comes_close(converted: Converted) -> None:
+    reference = open_predictor(converted.checkpoint)
+    limits = parity.Limits(agreement=0.0, score_difference=1.0, correlation=0.85)
+    for each in converted.files:
+        other = open_predictor(each.path, labels=("square",))
+        found = parity.compare(reference, other, list(converted.pixels[:3]), limits=limits)
+        if each.precision == "float":
+            assert found.agreement == 1.0
+            assert min(found.correlations) > 0.999999
+        else:
+            assert found.score_correlation < 0.999999  # it is quantized indeed
+
+
+@pytest.mark.training
+def test_the_int8_input_is_exact(converted: Converted) -> None:
+    affine = open_predictor(converted.files[1].path, labels=("square",)).runtime.input.affine
+    assert affine is not None
+    assert (affine.scale, affine.zero_point) == (1 / 128, -1)
+
+
+@pytest.mark.training
+def test_the_command_compares_and_reports(
+    converted: Converted,
+    make_squares: Callable[..., Dataset],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    labels = tmp_path / "labels.json"
+    coco.write(make_squares(4), labels)
+    asked: list[Any] = []
+
+    def convert(*arguments: Any, **options: Any) -> tuple[ModelFile, ...]:
+        asked.append((*arguments, options["runtimes"], len(options["calibration"].canvases)))
+        return converted.files
+
+    monkeypatch.setattr(conversion, "convert", convert)
+    # Untrained scores lie close together; what a trained network must reach is tested elsewhere.
+    monkeypatch.setattr(parity, "check", lambda *_, **__: None)
+    arguments = ["quantize", str(converted.checkpoint), "--data", str(labels), "--json"]
+    result = CliRunner().invoke(cli.cli, arguments)
+    assert result.exception is None, result.output
+    rows = json.loads(result.stdout)
+    assert [row["precision"] for row in rows] == ["float", "int8"] * 2
+    assert [row["parity"] and row["parity"]["pictures"] for row in rows] == [None, 4] * 2
+    assert asked == [(converted.checkpoint, converted.checkpoint.parent, ("litert", "onnx"), 4)]
