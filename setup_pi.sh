@@ -6,6 +6,7 @@ PREFIX=/opt/tartlet
 CONFIG=/etc/tartlet/device.toml
 STATE=/var/lib/tartlet
 UNIT=/etc/systemd/system/tartlet.service
+COMMAND=/usr/local/bin/tartlet-device
 ACCOUNT=tartlet
 ROLLBACK_HINT="nothing else was changed; run this script again once that is mended"
 
@@ -210,6 +211,8 @@ TOML
 }
 
 start_service() {
+  # Where an SSH command finds it: the laptop may run `tartlet-device bridge`.
+  run ln -sfn "$PREFIX/bin/tartlet-device" "$COMMAND"
   run install -m 0644 "$PREFIX/share/tartlet/tartlet.service" "$UNIT"
   run systemctl daemon-reload
   run systemctl enable --quiet tartlet
@@ -222,7 +225,7 @@ start_service() {
 
 uninstall() {
   run systemctl disable --quiet --now tartlet 2>/dev/null || true
-  run rm -f "$UNIT"
+  run rm -f "$UNIT" "$COMMAND"
   run systemctl daemon-reload
   run rm -rf "$PREFIX"
   if [ "$purge" = yes ]; then

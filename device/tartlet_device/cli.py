@@ -8,13 +8,16 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from tartlet_device import __version__, config
-from tartlet_device.config import DeviceConfig
+from tartlet_device import __version__
 from tartlet_shared import errors
-from tartlet_shared.messages import Activated, RollbackRequest, Status, StatusRequest
+
+if TYPE_CHECKING:
+    from tartlet_device.config import DeviceConfig
+    from tartlet_shared.messages import Status
+
+# Commands import what they need: `bridge` starts anew for each connection.
 
 _DESCRIPTION = """\
 tartlet on the device: a daemon owns the camera and the model and answers on a Unix socket, which
@@ -61,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"TOML file; default {config.DEFAULT_CONFIG}, which may be missing",
+        help="TOML file; default /etc/tartlet/device.toml, which may be missing",
     )
     reporting = argparse.ArgumentParser(add_help=False)
     reporting.add_argument("--json", action="store_true", help="one JSON object, for programs")
@@ -94,10 +97,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    # Imported here: `status` and `bridge` must not wait for OpenCV.
     from tartlet_device import daemon
 
-    settings = config.load(given.config)
+    settings = _configured(given)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
@@ -106,19 +108,19 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def _bridge(given: argparse.Namespace) -> int:
-    from tartlet_device import bridge, local
+    from tartlet_device import bridge, connecting
 
-    path = given.socket or config.load(given.config).socket_path
-    with contextlib.closing(local.connect(path)) as connection:
+    path = given.socket or _configured(given).socket_path
+    with contextlib.closing(connecting.connect(path)) as connection:
         bridge.bridge(connection)
     return 0
 
 
 def _status(given: argparse.Namespace) -> int:
     from tartlet_device import local
+    from tartlet_shared.messages import Status, StatusRequest
 
-    settings = config.load(given.config)
-    status = local.ask(settings.socket_path, StatusRequest(request_id=1))
+    status = local.ask(_configured(given).socket_path, StatusRequest(request_id=1))
     if not isinstance(status, Status):
         raise errors.MessageMalformed(f"a {type(status).__name__} instead of a status")
     if given.json:
@@ -149,9 +151,9 @@ def _status_lines(status: Status) -> list[str]:
 
 def _rollback(given: argparse.Namespace) -> int:
     from tartlet_device import local
+    from tartlet_shared.messages import Activated, RollbackRequest
 
-    settings: DeviceConfig = config.load(given.config)
-    reply = local.ask(settings.socket_path, RollbackRequest(request_id=1))
+    reply = local.ask(_configured(given).socket_path, RollbackRequest(request_id=1))
     if not isinstance(reply, Activated):
         raise errors.MessageMalformed(f"a {type(reply).__name__} instead of an Activated")
     if given.json:
@@ -164,7 +166,7 @@ def _rollback(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from tartlet_device import doctor
 
-    checks = doctor.examine(config.load(given.config))
+    checks = doctor.examine(_configured(given))
     if given.json:
         _print_json(checks)
     else:
@@ -176,7 +178,15 @@ def _doctor(given: argparse.Namespace) -> int:
     return 1 if any(check.state == "failed" for check in checks) else 0
 
 
+def _configured(given: argparse.Namespace) -> DeviceConfig:
+    from tartlet_device import config
+
+    return config.load(given.config)
+
+
 def _print_json(value: object) -> None:
+    import msgspec
+
     print(msgspec.json.encode(value).decode())
 
 

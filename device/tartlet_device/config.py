@@ -23,7 +23,6 @@ from typing import Annotated, Literal
 import msgspec
 
 from tartlet_shared import errors
-from tartlet_shared.manifest import Positive
 
 DEFAULT_CONFIG = Path("/etc/tartlet/device.toml")
 DEFAULT_SOCKET = "/run/tartlet/device.sock"
@@ -31,6 +30,7 @@ DEFAULT_STORE = "/var/lib/tartlet"
 
 SLOWEST_RATE = 0.5  # frames per second; a camera that is slower counts as stuck
 
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=65536)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 
@@ -49,8 +49,8 @@ class PicameraSettings(_Section, frozen=True, tag_field="kind", tag="picamera"):
     """
 
     index: Annotated[int, msgspec.Meta(ge=0, le=7)] = 0
-    width: Positive = 1280
-    height: Positive = 720
+    width: Pixels = 1280
+    height: Pixels = 720
     rate: Rate | None = None
 
     def __post_init__(self) -> None:
@@ -67,8 +67,8 @@ class V4l2Settings(_Section, frozen=True, tag_field="kind", tag="v4l2"):
     """
 
     device: Text = "/dev/video0"
-    width: Positive | None = None
-    height: Positive | None = None
+    width: Pixels | None = None
+    height: Pixels | None = None
     rate: Rate | None = None
 
     @property

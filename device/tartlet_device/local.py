@@ -8,31 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tartlet_device import __version__
+from tartlet_device.connecting import connect
 from tartlet_shared import errors, messages, wire
 from tartlet_shared.fingerprint import fingerprint
 from tartlet_shared.messages import AnyMessage, Failure, Hello, ReplyMessage, RequestMessage
-
-
-def connect(path: Path) -> socket.socket:
-    """Connect to the daemon's socket.
-
-    Raises:
-        DaemonNotRunning: nobody listens, or this user may not connect.
-    """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(str(path))
-    except OSError as error:
-        connection.close()
-        hint = "`sudo systemctl start tartlet`, then `journalctl -u tartlet`"
-        if isinstance(error, PermissionError):
-            hint = (
-                "add this user to the group tartlet: `sudo usermod -aG tartlet $USER`, log in again"
-            )
-        raise errors.DaemonNotRunning(
-            f"the daemon does not answer: {error.strerror or error}", where=str(path), hint=hint
-        ) from error
-    return connection
 
 
 def ask(path: Path, request: RequestMessage, *, timeout_s: float = 180.0) -> ReplyMessage:

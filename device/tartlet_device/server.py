@@ -9,6 +9,7 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ _log = logging.getLogger(__name__)
 MOST_CONNECTIONS = 16
 SEND_TIMEOUT_S = 300.0
 """A peer that takes so long for one message is gone. Generous: a photo of 8 MB over a slow link."""
+HELLO_TIMEOUT_S = 30.0
+"""Who connects and says nothing must not keep the place of another for ever."""
+_PAUSE_S = 0.1  # after a connection could not be accepted
 _LONGEST_PATH = 107  # bytes of a Unix socket's address on Linux
 _RECEIVE = 1 << 18
 
@@ -83,6 +87,7 @@ class Server:
             connection, _ = self._listener.accept()
         except OSError as error:  # the peer has gone already, or no descriptor is free
             _log.warning("a connection was not accepted: %s", error)
+            time.sleep(_PAUSE_S)
             return
         with self._lock:
             full = len(self._connections) >= MOST_CONNECTIONS
@@ -128,6 +133,7 @@ class Server:
 
 
 def _greet(connection: socket.socket, received: Iterator[AnyMessage]) -> None:
+    connection.settimeout(HELLO_TIMEOUT_S)
     theirs = next(received, None)
     if theirs is None:
         return

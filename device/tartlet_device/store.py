@@ -17,6 +17,7 @@ import errno
 import logging
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ KEPT_BUNDLES = 4
 """The newest so many stay, and always the current and the previous one."""
 _OFFERS = 8  # manifests remembered between offer and accept
 _MARGIN = 1 << 20  # bytes of free space beyond the sizes of the files
+_ABANDONED_S = 3600.0
 _TEMPORARY = ".new-"
 _UPLOAD_MODE = 0o2770
 
@@ -134,6 +136,7 @@ class Store:
         """
         parsed = manifest.decode(content)
         with self._lock:
+            self._sweep_abandoned()
             stored = self._stored_files()
             wanted = {entry.sha256: entry for entry in parsed.files if not _intact(stored, entry)}
             # Uploaded once and copied once: the upload must stay until the bundle is complete.
@@ -189,6 +192,14 @@ class Store:
         ):
             _log.info("removing %s, left by an interrupted push", leftover)
             _remove(leftover)
+
+    def _sweep_abandoned(self) -> None:
+        """Remove uploads whose laptop has gone: nothing was written to them for an hour."""
+        for upload in self.incoming.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - upload.lstat().st_mtime > _ABANDONED_S:
+                    _log.info("removing %s, an abandoned upload", upload)
+                    _remove(upload)
 
     def _open_for_uploads(self) -> None:
         """Let the group that may talk to the daemon upload, and keep that readable to the daemon.

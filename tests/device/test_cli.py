@@ -36,12 +36,19 @@ def test_an_error_says_what_where_and_what_to_do(tmp_path, capsys):
     assert "→" in shown.err
 
 
-def test_small_commands_do_not_load_what_only_the_daemon_needs():
-    code = (
-        "import sys, tartlet_device.cli, tartlet_device.bridge, tartlet_device.local; "
-        "sys.exit(str({'cv2', 'onnxruntime', 'ai_edge_litert', 'tartlet_host', 'torch'} "
-        "& sys.modules.keys() or '') or None)"
-    )
+HEAVY = {"cv2", "onnxruntime", "ai_edge_litert", "tartlet_host", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (["cli", "local"], HEAVY),
+        (["cli", "bridge", "connecting", "config"], {*HEAVY, "numpy"}),
+    ],
+)
+def test_small_commands_do_not_load_what_only_the_daemon_needs(modules, heavy):
+    imports = ", ".join(f"tartlet_device.{module}" for module in modules)
+    code = f"import sys, {imports}; sys.exit(str({heavy!r} & sys.modules.keys() or '') or None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -154,6 +154,16 @@ def test_leftovers_of_an_interrupted_push_are_swept_at_start(root, make_bundle):
     assert store.has(digest)
 
 
+def test_abandoned_uploads_make_room_for_the_next_push(root, make_bundle):
+    store = Store(root)
+    old, new = (root / "incoming" / name for name in ("old.part", "new.part"))
+    for upload in (old, new):
+        upload.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    offer(store, make_bundle())
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_uploads_are_for_the_group_only(root):
     mode = Store(root).incoming.stat().st_mode
     assert mode & 0o7777 == 0o2770

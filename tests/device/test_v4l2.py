@@ -92,6 +92,12 @@ def test_a_camera_that_opens_and_gives_no_first_frame_is_busy(device):
     assert capture.released
 
 
+def test_a_camera_that_opens_and_stays_silent_times_out(device):
+    times = iter([0.0, 3.1])
+    with pytest.raises(errors.CameraTimeout):
+        started(device, FakeCapture(frames=0), clock=lambda: next(times))
+
+
 def test_frames_are_counted_and_rgb(device):
     blue_first = np.zeros((4, 4, 3), np.uint8)
     blue_first[..., 0] = 200

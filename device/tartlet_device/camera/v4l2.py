@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from tartlet_device.camera.holder import busy_words
+from tartlet_device.camera.holder import busy_words, holders
 from tartlet_device.preprocess import Picture
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
 
 # OpenCV waits 10 s for a frame unless told otherwise, longer than the daemon's own patience.
-_SELECT_TIMEOUT = ("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
+_SELECT_TIMEOUT_S = 3
+_SELECT_TIMEOUT = ("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(_SELECT_TIMEOUT_S))
 _MOST_FRAME_AGE_S = 60.0
 
 
@@ -48,11 +50,7 @@ class V4l2Camera:
         if not self._capture.grab():
             if not self._device.exists():
                 raise _absent(self._device)
-            raise errors.CameraTimeout(
-                "no frame within 3 s",
-                where=str(self._device),
-                hint="pull its plug and put it back; check the power supply",
-            )
+            raise _silent(self._device)
         now = time.monotonic_ns()
         # With this backend the property is the driver's time stamp, on the monotonic clock. A
         # driver without one gives 0 or nonsense.
@@ -96,18 +94,24 @@ def open_v4l2(
     return started(device, capture)
 
 
-def started(device: Path, capture: Capture) -> V4l2Camera:
+def started(
+    device: Path, capture: Capture, *, clock: Callable[[], float] = time.monotonic
+) -> V4l2Camera:
     """The camera, after its first frame has come: only then is it known that nobody else streams.
 
     Raises:
         CameraAbsent: the device is no camera.
         CameraBusy: another process streams from it.
+        CameraTimeout: it opens and stays silent.
     """
-    if capture.isOpened() and capture.grab():
+    opened, start = capture.isOpened(), clock()
+    if opened and capture.grab():
         return V4l2Camera(device, capture)
-    opened = capture.isOpened()
+    waited = clock() - start
     capture.release()
-    if not opened and not _has_holder(device):
+    if waited > _SELECT_TIMEOUT_S / 2 and not holders([device]):
+        raise _silent(device)  # a busy one is refused at once
+    if not opened and not holders([device]):
         raise errors.CameraAbsent(
             "it is no camera that OpenCV can open",
             where=str(device),
@@ -139,8 +143,12 @@ def check_device(device: Path) -> None:
         ) from error
 
 
-def _has_holder(device: Path) -> bool:
-    return "held by" in busy_words([device])[0]
+def _silent(device: Path) -> errors.CameraTimeout:
+    return errors.CameraTimeout(
+        f"no frame within {_SELECT_TIMEOUT_S} s",
+        where=str(device),
+        hint="pull its plug and put it back; check the power supply",
+    )
 
 
 def _absent(device: Path) -> errors.CameraAbsent:
