@@ -63,6 +63,22 @@ def shared(footage: ReplaySettings) -> Iterator[EmbeddedDevice]:
         yield device
 
 
+@pytest.fixture(scope="session")
+def steady(footage: ReplaySettings, bundle: Bundle) -> Iterator[EmbeddedDevice]:
+    """One device for all tests that only ask; `bundle` serves on it."""
+    with EmbeddedDevice(footage) as device:
+        push(device, bundle)
+        yield device
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys, the agent and the SSH configuration of whoever runs the tests stay out of it."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
 @pytest.fixture
 def embedded(start: Start) -> EmbeddedDevice:
     """A device of its own for one test, without a model."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import paramiko
 import pytest
 
 from tartlet_host.remote import probe, rollout
@@ -60,11 +61,19 @@ def test_a_push_ends_in_a_tested_serving_model(
     assert list((embedded.store / "incoming").iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
 def test_an_unchanged_bundle_sends_less_than_4_kb_in_all(
-    serving: EmbeddedDevice, bundle: Bundle, relay: Callable[..., Any]
+    steady: EmbeddedDevice, bundle: Bundle, relay: Callable[..., Any], tmp_path: Path, kind: str
 ) -> None:
-    line = relay(serving.ssh.port)
-    with open_session(replace(serving.device, port=line.port)) as session:
+    line = relay(steady.ssh.port)
+    device = replace(steady.device, port=line.port)
+    if kind == "rsa":  # the largest key and signature in common use
+        key = paramiko.RSAKey.generate(3072)
+        key.write_private_key_file(str(tmp_path / "rsa"))
+        with (steady.ssh.identity.parent / "authorized_keys").open("a") as allowed:
+            allowed.write(f"{key.get_name()} {key.get_base64()}\n")
+        device = replace(device, identity=str(tmp_path / "rsa"))
+    with open_session(device) as session:
         plan = rollout.plan(bundle, *rollout.facts(session.client, bundle))
         assert plan.nothing_to_do
         report = rollout.apply(plan, session.client, session.connection)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +61,6 @@ def test_a_server_with_several_keys_shows_the_pinned_one(
 def test_a_key_that_the_server_does_not_know_is_named(
     shared: EmbeddedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     stranger = tmp_path / "stranger"
     sshd._make_key(stranger)
     with (
@@ -73,8 +75,6 @@ def test_a_key_that_the_server_does_not_know_is_named(
 def test_a_key_with_a_passphrase_asks_for_it_or_says_that_it_was_skipped(
     shared: EmbeddedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     locked = tmp_path / "locked"
     from cryptography.hazmat.primitives import serialization
 
@@ -184,3 +184,26 @@ def test_a_name_is_given_once(shared: EmbeddedDevice, run: Any) -> None:
     code, _, err = run(shared.config_dir, *words)
     assert code == errors.UsageError.exit_code
     assert "tartlet device trust demo" in err
+
+
+@pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="needs ssh-agent")
+def test_a_key_that_only_the_agent_has_is_enough(
+    shared: EmbeddedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="agent-") as folder:
+        place = Path(folder) / "s"
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(place)], stdout=subprocess.DEVNULL)
+        try:
+            while not place.exists():
+                assert agent.poll() is None
+                time.sleep(0.01)
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
+            device = replace(shared.device, identity="")
+            with pytest.raises(errors.AuthenticationFailed), open_session(device):
+                pass
+            subprocess.run(["ssh-add", "-q", str(shared.ssh.identity)], check=True)
+            with open_session(device) as session:
+                session.client.status()
+        finally:
+            agent.terminate()
+            agent.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -40,11 +41,18 @@ def authenticate(transport: paramiko.Transport, target: Target, ask: Ask | None)
     Raises:
         AuthenticationFailed: names everything that was tried.
     """
+    with _agent_keys() as agent:
+        return _try_all(transport, target, ask, agent)
+
+
+def _try_all(
+    transport: paramiko.Transport, target: Target, ask: Ask | None, agent: dict[bytes, _Candidate]
+) -> str:
     import paramiko  # heavy
 
     tried: list[str] = []
     password_allowed = True
-    for candidate in _candidates(target, ask, tried):
+    for candidate in _candidates(target, ask, tried, agent):
         try:
             transport.auth_publickey(target.user, candidate.key)
         except paramiko.BadAuthenticationType as error:
@@ -70,10 +78,11 @@ def authenticate(transport: paramiko.Transport, target: Target, ask: Ask | None)
     raise _refused(target, tried)
 
 
-def _candidates(target: Target, ask: Ask | None, tried: list[str]) -> Iterator[_Candidate]:
+def _candidates(
+    target: Target, ask: Ask | None, tried: list[str], agent: dict[bytes, _Candidate]
+) -> Iterator[_Candidate]:
     """Keys in OpenSSH's order of preference: the configured files, the agent, the usual files."""
     offered: set[bytes] = set()
-    agent = _agent_keys()
     for path in target.identity_files:
         yield from _once(_from_file(path, agent, ask, tried), offered)
     if not target.identities_only:
@@ -94,20 +103,25 @@ def _once(found: _Candidate | None, offered: set[bytes]) -> Iterator[_Candidate]
         yield found
 
 
-def _agent_keys() -> dict[bytes, _Candidate]:
+@contextlib.contextmanager
+def _agent_keys() -> Iterator[dict[bytes, _Candidate]]:
+    """What the agent holds, by public key; to be used while it is open."""
     import paramiko  # heavy
 
     if os.name != "nt" and not os.environ.get("SSH_AUTH_SOCK"):
-        return {}
+        yield {}
+        return
     try:
-        keys = paramiko.Agent().get_keys()
+        agent = paramiko.Agent()
     except (paramiko.SSHException, OSError) as error:
         _log.info("the SSH agent does not answer: %s", error)
-        return {}
-    return {
-        key.asbytes(): _Candidate(f"the agent's key {key.comment or key.fingerprint}", key)
-        for key in keys
-    }
+        yield {}
+        return
+    with contextlib.closing(agent):
+        yield {
+            key.asbytes(): _Candidate(f"the agent's key {key.comment or key.fingerprint}", key)
+            for key in agent.get_keys()
+        }
 
 
 def _from_file(

@@ -6,6 +6,7 @@ Imports paramiko at once; import this module only where a connection is made.
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Any
 
 import paramiko
@@ -13,6 +14,10 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 
 from tartlet_host.remote.hostkey import HostKey
 
+# What OpenSSH has had for ten years and still thinks well of. The short lists keep the handshake
+# small; a cipher that authenticates by itself spares paramiko half its work per packet.
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
+_MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256")
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
 
 
@@ -24,6 +29,12 @@ class DeviceTransport(paramiko.Transport):
     """
 
     _socket_path: str | None = None
+
+    def __init__(self, sock: socket.socket | paramiko.Channel) -> None:
+        super().__init__(sock)
+        options = self.get_security_options()
+        options.ciphers = _CIPHERS
+        options.digests = _MACS
 
     def prefer(self, key: HostKey) -> None:
         """Ask for the pinned kind of host key first, so that a server with several shows it."""
