@@ -136,6 +136,7 @@ def _status_lines(status: Status) -> list[str]:
     lines = [
         ("machine", f"{status.machine}, Python {status.python}"),
         ("model", "none" if model is None else f"{model.name} ({model.digest[:12]})"),
+        *([("", f"! {status.model_error}")] if status.model_error else []),
         ("previous", "none" if status.previous is None else status.previous[:12]),
         ("camera", status.camera_error or f"{status.camera}, works"),
         ("runtimes", ", ".join(status.runtimes.values()) or "none"),

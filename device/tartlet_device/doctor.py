@@ -185,6 +185,13 @@ def check_daemon(config: DeviceConfig) -> Check:
             what=status.camera_error,
             hint="see the log: `journalctl -u tartlet`",
         )
+    if status.model_error:
+        return Check(
+            name="daemon",
+            state="warning",
+            what=status.model_error,
+            hint="push the model again with `tartlet push`",
+        )
     model = "no model yet" if status.model is None else f"model {status.model.name}"
     return Check(name="daemon", state="ok", what=f"answers; camera {status.camera}; {model}")
 

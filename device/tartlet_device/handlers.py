@@ -97,6 +97,7 @@ def _status(device: Device, request: StatusRequest) -> Iterator[ReplyMessage]:
         temperature_c=machine.temperature_c(),
         throttled=machine.throttled(),
         clock_synchronized=machine.clock_synchronized(),
+        model_error=device.model.fault,
     )
 
 

@@ -44,6 +44,7 @@ class ServingModel:
         self._inference = threading.Lock()
         self._exchange = threading.Lock()
         self._loaded: _Loaded | None = None
+        self._fault = ""
 
     def load_committed(self) -> None:
         """At start: load the model that was committed last, else the one before.
@@ -52,6 +53,7 @@ class ServingModel:
         serves again once what it lacks is there. Never raises for a model's sake.
         """
         serving = self._store.serving()
+        self._fault = ""
         for digest in (serving.current, serving.previous):
             if digest is None:
                 continue
@@ -62,6 +64,7 @@ class ServingModel:
                 self._loaded = self._load(bundle)
             except errors.TartletError as error:
                 _log.error("model %s does not load: %s", digest[:12], error)
+                self._fault = self._fault or f"model {digest[:12]} does not load: {error}"
                 continue
             _log.info("model %s (%s) serves", bundle.manifest.name, digest[:12])
             return
@@ -71,6 +74,11 @@ class ServingModel:
         """The model that serves now."""
         loaded = self._loaded
         return None if loaded is None else loaded.description()
+
+    @property
+    def fault(self) -> str:
+        """Why the model that was committed last does not serve; empty while it does."""
+        return self._fault
 
     def previous(self) -> str | None:
         """Digest of the model that a rollback returns to."""
@@ -142,4 +150,5 @@ class ServingModel:
     def _swap(self, loaded: _Loaded) -> None:
         with self._inference:
             self._loaded = loaded
+            self._fault = ""
         _log.info("model %s serves now", loaded.bundle.digest[:12])

@@ -84,6 +84,8 @@ class Status(Reply, frozen=True, kw_only=True):
 
     Attributes:
         model, previous: the model that serves; digest of the one that a rollback returns to.
+        model_error: why the model that was committed last does not serve; then another one or
+            none does.
         camera: kind of camera, and its last error if it does not deliver.
         runtimes: name -> version of each inference runtime that loads.
         uptime_s: seconds since the daemon started.
@@ -108,6 +110,7 @@ class Status(Reply, frozen=True, kw_only=True):
     temperature_c: float | None
     throttled: tuple[str, ...] | None
     clock_synchronized: bool
+    model_error: str = ""
 
 
 class FrameInfo(msgspec.Struct, frozen=True, kw_only=True):

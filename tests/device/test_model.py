@@ -234,10 +234,12 @@ def test_at_start_a_damaged_model_gives_way_to_the_previous_one(
     restarted.load_committed()
     assert restarted.active().digest == first
     assert second[:12] in caplog.text
+    assert restarted.fault.startswith(f"model {second[:12]} does not load")
     # Nothing was decided for good: mended, it serves again.
     picture.write_bytes(content)
     restarted.load_committed()
     assert restarted.active().digest == second
+    assert restarted.fault == ""
 
 
 def test_at_start_nothing_that_loads_is_no_reason_to_end(store, serving):
@@ -247,3 +249,4 @@ def test_at_start_nothing_that_loads_is_no_reason_to_end(store, serving):
     restarted = ServingModel(store, threads=1)
     restarted.load_committed()
     assert restarted.active() is None
+    assert "does not load" in restarted.fault
