@@ -95,7 +95,9 @@ def test_a_label_is_never_off_the_picture(
 
 def test_labels_of_neighbours_keep_clear_of_each_other() -> None:
     found = Detections(
-        np.array([[100, 100, 140, 180], [110, 104, 150, 186]]), np.array([0.9, 0.8]), np.zeros(2)
+        np.array([[100, 100, 140, 180], [110, 104, 150, 186]]),
+        np.array([0.9, 0.8]),
+        np.zeros(2, int),
     )
     style = annotate._style(grey(640, 480))
     placed: list[Any] = []

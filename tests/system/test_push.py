@@ -125,6 +125,21 @@ def test_a_connection_cut_in_the_middle_leaves_the_old_model_serving(
     assert helpers.active_digest(serving) == large_bundle.digest
 
 
+def test_ctrl_c_in_the_middle_of_an_upload_leaves_nothing(
+    serving: EmbeddedDevice, bundle: Bundle, large_bundle: Bundle, helpers: Any
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with open_session(serving.device) as session:
+        plan = rollout.plan(large_bundle, *rollout.facts(session.client, large_bundle))
+        with pytest.raises(KeyboardInterrupt):
+            rollout.apply(plan, session.client, session.connection, progress=stop)
+    assert list((serving.store / "incoming").iterdir()) == []
+    assert helpers.active_digest(serving) == bundle.digest
+
+
 def test_a_file_damaged_on_the_way_is_not_stored(
     serving: EmbeddedDevice, bundle: Bundle, large_bundle: Bundle, tmp_path: Path, helpers: Any
 ) -> None:

@@ -80,6 +80,9 @@ def command(
 @contextlib.contextmanager
 def _reporting(plan: Plan, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
     """A bar for the upload, a line for each other step."""
+    if quiet:
+        yield None, None
+        return
     from tartlet_host.progress import bar
 
     titles = {
@@ -92,7 +95,7 @@ def _reporting(plan: Plan, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
 
         def stage(step: str) -> None:
             current.close()
-            reports.append(current.enter_context(bar(titles[step], quiet=quiet)))
+            reports.append(current.enter_context(bar(titles[step])))
 
         def progress(done: int, total: int) -> None:
             if reports:
