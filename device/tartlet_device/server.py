@@ -26,6 +26,7 @@ SEND_TIMEOUT_S = 300.0
 HELLO_TIMEOUT_S = 30.0
 """Who connects and says nothing must not keep the place of another for ever."""
 _PAUSE_S = 0.1  # after a connection could not be accepted
+_LEAVE_S = 5.0
 _LONGEST_PATH = 107  # bytes of a Unix socket's address on Linux
 _RECEIVE = 1 << 18
 
@@ -47,7 +48,7 @@ class Server:
         self._listener = _listen(path)
         self._identity = _identity(path)
         self._wake_reading, self._wake_writing = socket.socketpair()
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = False
 
@@ -69,16 +70,20 @@ class Server:
             self._wake_writing.send(b"\0")
 
     def close(self) -> None:
-        """Close all connections and remove the socket."""
+        """Close all connections, wait a little for their threads, remove the socket."""
         self._listener.close()
         # Another daemon may have put its own socket there meanwhile.
         if _identity(self._path) == self._identity:
             self._path.unlink(missing_ok=True)
         with self._lock:
-            connections = list(self._connections)
+            connections = dict(self._connections)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        # An interpreter that ends while a thread is inside an inference may crash on the way out.
+        deadline = time.monotonic() + _LEAVE_S
+        for thread in connections.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._wake_reading.close()
         self._wake_writing.close()
 
@@ -89,16 +94,17 @@ class Server:
             _log.warning("a connection was not accepted: %s", error)
             time.sleep(_PAUSE_S)
             return
+        thread = threading.Thread(
+            target=self._converse, args=(connection,), name="connection", daemon=True
+        )
         with self._lock:
             full = len(self._connections) >= MOST_CONNECTIONS
             if not full:
-                self._connections.add(connection)
+                self._connections[connection] = thread
         if full:
             _refuse(connection)
             return
-        threading.Thread(
-            target=self._converse, args=(connection,), name="connection", daemon=True
-        ).start()
+        thread.start()
 
     def _converse(self, connection: socket.socket) -> None:
         try:
@@ -117,7 +123,7 @@ class Server:
         finally:
             connection.close()
             with self._lock:
-                self._connections.discard(connection)
+                self._connections.pop(connection, None)
 
     def _serve_one(self, connection: socket.socket, message: AnyMessage) -> None:
         if not isinstance(message, RequestMessage):

@@ -22,6 +22,7 @@ from tartlet_shared.messages import (
     CaptureRequest,
     OfferRequest,
     Photo,
+    PredictRequest,
     StatusRequest,
 )
 
@@ -112,6 +113,25 @@ def test_a_signal_ends_it_cleanly(process, number):
     assert code == 0, log
     assert process.notify.recv(100) == b"STOPPING=1"
     assert not process.socket.exists()
+    assert "Traceback" not in log
+
+
+def test_a_signal_ends_it_cleanly_in_the_middle_of_its_work(process, make_bundle, kit):
+    from tartlet_shared import wire
+
+    process.start()
+    push_and_activate(process, make_bundle())
+    with local.connect(process.socket) as photos, local.connect(process.socket) as predictions:
+        photos.sendall(
+            wire.encode(kit.hello()) + wire.encode(CaptureRequest(request_id=1, count=100_000))
+        )
+        predictions.sendall(
+            wire.encode(kit.hello()) + wire.encode(PredictRequest(request_id=1)) * 500
+        )
+        assert photos.recv(10)
+        assert predictions.recv(10)
+        code, log = process.end(signal.SIGTERM)
+    assert code == 0, log
     assert "Traceback" not in log
 
 

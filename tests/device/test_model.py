@@ -76,6 +76,17 @@ def test_an_activated_model_serves_after_a_restart(store, serving, kit):
     still_serves(serving, store, kit)
 
 
+def test_a_model_for_the_other_runtime_takes_over(
+    store, serving, add, make_bundle, bright_onnx, kit
+):
+    digest = add(make_bundle("onnx", model=bright_onnx, runtime_name="onnx"))
+    committed, tested = serving.activate(digest)
+    assert committed.current == digest
+    assert tested.box_difference_px < 0.01
+    found, _, which = serving.detect(kit.picture((32, 32, 64, 64)), score_threshold=None)
+    assert (which.runtime, len(found) >= 1) == ("onnx", True)
+
+
 def test_a_model_that_sees_something_else_leaves_the_old_one(
     store, serving, add, make_bundle, kit, change_manifest
 ):
