@@ -7,6 +7,7 @@ An error of tartlet's own tree is the right answer to rubbish; any other excepti
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from tartlet_shared import errors, manifest, messages, wire
@@ -43,10 +44,8 @@ def main() -> None:
     seconds = sys.argv[2] if len(sys.argv) > 2 else "60"
 
     def one(data: bytes) -> None:
-        try:
+        with contextlib.suppress(errors.TartletError):
             target(data)
-        except errors.TartletError:
-            pass
 
     atheris.instrument_all()
     atheris.Setup([sys.argv[0], f"-max_total_time={seconds}"], one)

@@ -46,10 +46,7 @@ def command(video: Path | None, label: str, recipe_path: Path | None, as_json: b
     from tartlet_host.demo import summary as summaries
     from tartlet_host.demo.run import run
 
-    if video is None:
-        scene = scenes.people(recipe_path)
-    else:
-        scene = scenes.own(video, label, recipe_path)
+    scene = scenes.own(video, label, recipe_path) if video else scenes.people(recipe_path)
     folder = runs.new_run()
     say(f"results go to {folder}")
     summary = run(scene, folder, quiet=as_json)

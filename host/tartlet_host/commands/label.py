@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tartlet_host.dataset.from_motion import Labelled
 
 
-class FrameRange(click.ParamType):
+class FrameRange(click.ParamType[tuple[int, int | None]]):
     """``1-500``, ``500-`` or ``7``: frames counted from 1, both ends included."""
 
     name = "range"
@@ -43,7 +43,7 @@ class FrameRange(click.ParamType):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     default="data",
     show_default=True,
     help="Folder for labels.json, frames and contact sheets.",

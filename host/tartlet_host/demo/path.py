@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tartlet_device.config import ReplaySettings
+from tartlet_device.pictures import decode_picture
+from tartlet_device.preprocess import Picture
 from tartlet_host import annotate, package
 from tartlet_host.dataset.from_motion import Labelled, frame_name, label_from_motion, write_frame
 from tartlet_host.dataset.loader import read_picture
@@ -34,6 +36,7 @@ from tartlet_host.remote.session import open_session
 from tartlet_host.train import checkpoint
 from tartlet_host.train.loop import fit
 from tartlet_shared.bundle import Bundle
+from tartlet_shared.detections import Detections
 from tartlet_shared.messages import Prediction, unpack
 
 PARITY_PICTURES = 16
@@ -139,12 +142,14 @@ class Measured:
         predictor: the model.
         metrics: on the test pictures, at the score threshold chosen on training frames.
         latency: of inference alone, one thread.
+        found: detections in each test picture.
     """
 
     name: str
     predictor: ModelPredictor
     metrics: Metrics
     latency: Latency
+    found: list[Detections]
 
 
 def measure(models: list[Path], test: Dataset, threshold: float, report: Report) -> list[Measured]:
@@ -155,18 +160,28 @@ def measure(models: list[Path], test: Dataset, threshold: float, report: Report)
         if path.name != "pruned-float.onnx" or "pruned-float.tflite" not in {m.name for m in models}
     ]
     steps = len(predictors) + 1
-    metrics = []
+    found = []
     for done, predictor in enumerate(predictors, start=1):
-        found = precision.predict_all(predictor, test)
-        metrics.append(precision.measure(test, found, score_threshold=threshold))
+        found.append(precision.predict_all(predictor, test))
         report(done, steps)
     picture = read_picture(test.samples[0])
-    calls = {NAMES[each.path.name]: latency.inference(each, picture) for each in predictors}
-    times = latency.measure(calls)
+    names = [NAMES[each.path.name] for each in predictors]
+    times = latency.measure(
+        {
+            name: latency.inference(each, picture)
+            for name, each in zip(names, predictors, strict=True)
+        }
+    )
     report(steps, steps)
     return [
-        Measured(NAMES[each.path.name], each, figures, times[NAMES[each.path.name]])
-        for each, figures in zip(predictors, metrics, strict=True)
+        Measured(
+            name,
+            predictor,
+            precision.measure(test, detections, score_threshold=threshold),
+            times[name],
+            detections,
+        )
+        for name, predictor, detections in zip(names, predictors, found, strict=True)
     ]
 
 
@@ -239,15 +254,23 @@ def push(
     return pushed, transfer
 
 
-def predict(
-    device: EmbeddedDevice, picture: Path, report: Report
-) -> tuple[Prediction, Transfer, list[float]]:
-    """Predict on camera frames over one connection; the last picture is written with its boxes.
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What came of predicting on the device's camera.
 
-    Returns:
-        The last prediction, one prediction's median seconds and bytes, and for each prediction
-        the milliseconds that the way here and back added to the device's own.
+    Attributes:
+        prediction: the last one.
+        annotated: its picture with the boxes drawn.
+        added_ms: what the way there and back added to the device's own time, median.
     """
+
+    prediction: Prediction
+    annotated: Picture
+    added_ms: float
+
+
+def predict(device: EmbeddedDevice, picture: Path, report: Report) -> tuple[Watched, Transfer]:
+    """Predict on camera frames over one connection; the last picture is written with its boxes."""
     seconds, added = [], []
     with open_session(device.device) as session:
         sent, received = session.connection.bytes_sent, session.connection.bytes_received
@@ -258,23 +281,16 @@ def predict(
             added.append(seconds[-1] * 1e3 - prediction.timings.total)
             report(done + 1, PREDICTIONS)
         transfer = Transfer(
-            name="predict (one of several)",
+            name="predict",
             seconds=float(np.median(seconds)),
             bytes_sent=(session.connection.bytes_sent - sent) // PREDICTIONS,
             bytes_received=(session.connection.bytes_received - received) // PREDICTIONS,
         )
-    write_frame(
-        picture,
-        annotate.draw(_decoded(prediction), unpack(prediction.detections), prediction.labels),
-    )
-    return prediction, transfer, added
+    rgb = decode_picture(prediction.jpeg, where="the device's picture")
+    annotated = annotate.draw(rgb, unpack(prediction.detections), prediction.labels)
+    write_frame(picture, annotated)
+    return Watched(prediction, annotated, float(np.median(added))), transfer
 
 
 def _camera(scene: Scene, frames: tuple[int, int]) -> ReplaySettings:
     return ReplaySettings(path=str(scene.footage.resolve()), first=frames[0], last=frames[1])
-
-
-def _decoded(prediction: Prediction) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    from tartlet_device.pictures import decode_picture
-
-    return decode_picture(prediction.jpeg, where="the device's picture")

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tartlet_host.demo import path, testing
+from tartlet_host.demo import page, path, testing
 from tartlet_host.demo.path import Measured
 from tartlet_host.demo.scene import Scene
 from tartlet_host.demo.summary import Candidate, Summary, to_json
+from tartlet_host.evaluate import report as report_page
 from tartlet_host.files import write_atomically
 from tartlet_host.progress import Report, bar
 from tartlet_host.remote.embedded import EmbeddedDevice
@@ -41,6 +42,7 @@ def run(scene: Scene, folder: Path, *, quiet: bool = False) -> Summary:
     """
     started = time.monotonic()
     steps = _Steps(quiet)
+    losses: dict[str, tuple[float, ...]] = {}
     data = folder / "dataset"
     parent, pruned = folder / "parent.safetensors", folder / "pruned.safetensors"
     with contextlib.ExitStack() as stack:
@@ -52,9 +54,9 @@ def run(scene: Scene, folder: Path, *, quiet: bool = False) -> Summary:
         with steps.step("Labelling from motion") as report:
             labelled = path.label(frames, data, scene, report)
         with steps.step("Training") as report:
-            losses = path.train(labelled.dataset, scene, parent, report)
+            losses["training"] = path.train(labelled.dataset, scene, parent, report)
         with steps.step("Pruning and fine-tuning") as report:
-            finetune_losses = path.prune(parent, labelled.dataset, pruned, report)
+            losses["after pruning"] = path.prune(parent, labelled.dataset, pruned, report)
         with steps.step("Converting to int8"):
             models = path.convert(parent, pruned, labelled.dataset, folder)
         with steps.step("Checking int8 against float") as report:
@@ -71,7 +73,7 @@ def run(scene: Scene, folder: Path, *, quiet: bool = False) -> Summary:
             pushed, push = path.push(device, bundle, "push", report)
             _, again = path.push(device, bundle, "push, unchanged", lambda done, total: None)
         with steps.step("Predicting on the device") as report:
-            prediction, predict, added = path.predict(device, folder / "prediction.jpg", report)
+            watched, predict = path.predict(device, folder / "prediction.jpg", report)
     summary = Summary(
         truth=origin,
         test_pictures=measured[0].metrics.pictures,
@@ -84,6 +86,18 @@ def run(scene: Scene, folder: Path, *, quiet: bool = False) -> Summary:
         bundle=bundle.digest,
     )
     write_atomically(folder / "summary.json", to_json(summary))
+    data_of_page = page.report_data(
+        scene,
+        summary,
+        labelled=labelled,
+        test=test,
+        measured=measured,
+        parities=parities,
+        losses=losses,
+        pushed=pushed,
+        watched=watched,
+    )
+    report_page.write(data_of_page, folder / "report.html")
     return summary
 
 

@@ -1,0 +1,64 @@
+"""docs/recipe.md names every key with its default, and every key is read by some code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tartlet_host import recipe
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in (ROOT / "host" / "tartlet_host").rglob("*.py")
+    if path.name != "recipe.py"
+)
+SECTIONS = [
+    ("", recipe.Recipe),
+    ("[input]", recipe.InputRecipe),
+    ("[model]", recipe.ModelRecipe),
+    ("[train]", recipe.TrainRecipe),
+    ("[train.augment]", recipe.AugmentRecipe),
+    ("[prune]", recipe.PruneRecipe),
+    ("[quantize]", recipe.QuantizeRecipe),
+]
+NESTED = (msgspec.Struct,)
+
+
+def keys() -> list[tuple[str, str, str]]:
+    """Section, key and default as the page writes it."""
+    found = []
+    for section, struct in SECTIONS:
+        for field in msgspec.structs.fields(struct):
+            if isinstance(field.default, NESTED):
+                continue
+            default = "required" if field.required else json.dumps(field.default)
+            found.append((section, field.name, default))
+    return found
+
+
+def rows_of(section: str) -> dict[str, str]:
+    head = f"## `{section}`" if section else "# Recipes"
+    part = PAGE.split(head, 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", part, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("section", "key", "default"), keys())
+def test_the_page_names_the_key_and_its_default(section: str, key: str, default: str) -> None:
+    assert rows_of(section).get(key, "missing") == default
+
+
+@pytest.mark.parametrize("section", [section for section, _ in SECTIONS])
+def test_the_page_names_nothing_else(section: str) -> None:
+    known = {key for of, key, _ in keys() if of == section}
+    assert set(rows_of(section)) == known
+
+
+@pytest.mark.parametrize(("section", "key", "default"), keys())
+def test_some_code_reads_the_key(section: str, key: str, default: str) -> None:
+    assert re.search(rf"\.{key}\b", SOURCES), f"nothing reads {section} {key}"
