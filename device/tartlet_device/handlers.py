@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import platform
 import time
@@ -102,8 +101,7 @@ def _status(device: Device, request: StatusRequest) -> Iterator[ReplyMessage]:
 
 
 def _capture(device: Device, request: CaptureRequest) -> Iterator[ReplyMessage]:
-    frames = device.camera.frames(request.count, device.config.frame_timeout_s)
-    with contextlib.closing(frames):
+    with device.camera.frames(request.count, device.config.frame_timeout_s) as frames:
         for taken, frame in enumerate(frames, start=1):
             height, width = frame.image.shape[:2]
             yield Photo(

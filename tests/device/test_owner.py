@@ -250,12 +250,14 @@ def test_lost_frames_of_a_live_camera_are_an_error(own, until):
     assert error.what.startswith("2 frames before frame 5")
 
 
-def test_a_caller_who_leaves_does_not_hold_footage_up(own, until):
+@pytest.mark.parametrize("started", [False, True])
+def test_a_caller_who_leaves_does_not_hold_footage_up(own, until, started):
     camera = FakeCamera(live=False)
     owner = own(camera)
     frames = owner.frames(100)
     camera.give(BUFFERED_FRAMES + 2)
-    next(frames)
+    if started:
+        next(frames)
     frames.close()
     until(lambda: not owner._orders)
     result = in_thread(owner.next_frame)

@@ -11,7 +11,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
 
 from tartlet_device.camera.base import Camera, Frame
 from tartlet_shared import errors
@@ -37,6 +38,51 @@ class _Order:
         self.last_number: int | None = None
         self.results: queue.Queue[Frame | errors.TartletError] = queue.Queue(BUFFERED_FRAMES)
         self.cancelled = False
+
+
+class FrameStream:
+    """Frames that were ordered, to be iterated over; a context that ends the order."""
+
+    def __init__(self, order: _Order, timeout_s: float) -> None:
+        self._order = order
+        self._timeout_s = timeout_s
+        self._left = order.remaining
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            CameraTimeout: it did not come in time.
+            TartletError: the camera does not work any more, or frames were lost; says why.
+        """
+        if self._left == 0:
+            raise StopIteration
+        try:
+            result = self._order.results.get(timeout=self._timeout_s)
+        except queue.Empty:
+            raise errors.CameraTimeout(
+                f"no frame within {self._timeout_s:.1f} s",
+                where="camera",
+                hint="is its cable seated? `tartlet-device doctor` looks further",
+            ) from None
+        if isinstance(result, errors.TartletError):
+            self._left = 0
+            raise result
+        self._left -= 1
+        return result
+
+    def close(self) -> None:
+        """No more frames are wanted."""
+        self._order.cancelled = True
 
 
 class CameraOwner:
@@ -93,18 +139,14 @@ class CameraOwner:
             CameraTimeout: none came within ``timeout_s`` seconds.
             TartletError: the camera does not work; says why.
         """
-        return next(self.frames(1, timeout_s))
+        with self.frames(1, timeout_s) as frames:
+            return next(frames)
 
-    def frames(
-        self, count: int, timeout_s: float = FRAME_TIMEOUT_S
-    ) -> Generator[Frame, None, None]:
+    def frames(self, count: int, timeout_s: float = FRAME_TIMEOUT_S) -> FrameStream:
         """``count`` consecutive frames, none left out, the first taken after this call.
 
-        Closing the iterator early ends the order.
-
         Raises:
-            CameraTimeout: one did not come within ``timeout_s`` seconds.
-            TartletError: the camera does not work, or frames were lost; says why.
+            TartletError: the camera does not work; says why.
         """
         order = _Order(count)
         with self._changed:
@@ -114,24 +156,7 @@ class CameraOwner:
                 raise _stopping()
             self._orders.append(order)
             self._changed.notify_all()
-        return self._results(order, count, timeout_s)
-
-    def _results(self, order: _Order, count: int, timeout_s: float) -> Generator[Frame, None, None]:
-        try:
-            for _ in range(count):
-                try:
-                    result = order.results.get(timeout=timeout_s)
-                except queue.Empty:
-                    raise errors.CameraTimeout(
-                        f"no frame within {timeout_s:.1f} s",
-                        where="camera",
-                        hint="is its cable seated? `tartlet-device doctor` looks further",
-                    ) from None
-                if isinstance(result, errors.TartletError):
-                    raise result
-                yield result
-        finally:
-            order.cancelled = True
+        return FrameStream(order, timeout_s)
 
     # -- in the thread
 
