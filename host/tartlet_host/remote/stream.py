@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,8 +61,9 @@ class ChannelStream:
         return self._channel.recv(limit)
 
     def close(self) -> None:
-        """See `Stream`."""
-        self._channel.close()
+        """See `Stream`; on a dead connection there is nobody left to tell, and nothing to do."""
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()
 
 
 class BridgeStream(ChannelStream):
