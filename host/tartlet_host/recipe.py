@@ -23,6 +23,7 @@ NonNegative = Annotated[int, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
+Stride = Literal[8, 16, 32]
 CanvasSide = Annotated[int, Meta(ge=64, le=2048, multiple_of=32)]
 
 
@@ -42,7 +43,7 @@ class ModelRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     backbone: Literal["efficientnet-lite0"] = "efficientnet-lite0"
-    strides: tuple[Literal[8, 16, 32], ...] = (8, 16, 32)
+    strides: tuple[Stride, ...] = (8, 16, 32)
     neck_channels: Positive = 64
     pretrained: bool = True
 
@@ -71,6 +72,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     warmup: part of the steps with a rising rate; it falls along a cosine afterwards.
     assignment_warmup: part of the steps that assign cells by geometry alone.
     freeze_normalization_after: part of the steps after which batch norm keeps its statistics.
+    freeze_backbone_normalization_after: the same for the backbone, whose statistics are good from
+        the start unless it was pruned; frozen norms make a step a quarter faster.
     frozen_stages: first parts of the backbone (1: the stem) that keep their pretrained weights.
     ema_decay: of the average of weights that becomes the result.
     distillation: weight of imitating the teacher, where there is one.
@@ -85,6 +88,7 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     warmup: Fraction = 0.05
     assignment_warmup: Fraction = 0.15
     freeze_normalization_after: Fraction = 0.4
+    freeze_backbone_normalization_after: Fraction = 0.0
     frozen_stages: NonNegative = 0
     ema_decay: Fraction = 0.99
     gradient_clip: PositiveFloat = 10.0
@@ -95,19 +99,33 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     augment: AugmentRecipe = AugmentRecipe()
 
 
+class FinetuneRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
+    """Training after pruning: a `TrainRecipe` with other defaults.
+
+    The network can see already, so no step assigns by geometry; pruning shifted the backbone's
+    statistics, so they are taken again.
+    """
+
+    assignment_warmup: Fraction = 0.0
+    freeze_backbone_normalization_after: Fraction = 0.4
+
+
 class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     """Structured pruning and the training that repairs what it cut.
 
-    keep_multiplies: part of the multiplies that stays.
+    strides: feature levels that stay, the finest first; empty keeps all. A level that goes takes
+        the backbone's stages behind it along.
+    keep_multiplies: part of the multiplies that stays, levels that went counted in.
     round_to: channel counts stay multiples of this.
     max_ratio: most of one layer's channels that may go.
     finetune: the training run after it, with the unpruned network as teacher.
     """
 
-    keep_multiplies: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5
+    strides: tuple[Stride, ...] = ()
+    keep_multiplies: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.3
     round_to: Positive = 8
     max_ratio: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
-    finetune: TrainRecipe = TrainRecipe(assignment_warmup=0.0)
+    finetune: FinetuneRecipe = FinetuneRecipe()
 
 
 class QuantizeRecipe(Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +207,8 @@ def check(recipe: Recipe, *, where: str) -> Recipe:
     strides = recipe.model.strides
     if not strides or any(b != 2 * a for a, b in itertools.pairwise(strides)):
         problems.append(f"model.strides must double from one to the next, not {list(strides)}")
+    if recipe.prune.strides != strides[: len(recipe.prune.strides)]:
+        problems.append(f"prune.strides must be the first of model.strides, {list(strides)}")
     if len(set(recipe.labels)) != len(recipe.labels) or not all(recipe.labels):
         problems.append("labels must be distinct and not empty")
     for key, train in (("train", recipe.train), ("prune.finetune", recipe.prune.finetune)):

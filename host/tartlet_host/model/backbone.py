@@ -97,6 +97,12 @@ class EfficientNetLite0(nn.Module):
                 features.append(x)
         return features
 
+    def drop_levels(self, count: int) -> None:
+        """Keep the first `count` feature maps and the stages they need."""
+        self.taps = self.taps[:count]
+        self.channels = self.channels[:count]
+        self.stages = self.stages[: self.taps[-1] + 1]
+
     def first_stages(self, count: int) -> list[nn.Module]:
         """The stem and the first `count` - 1 stages (none for 0): what training may freeze."""
         return [self.stem, *self.stages][:count]

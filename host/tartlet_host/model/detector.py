@@ -38,17 +38,29 @@ class Detector(nn.Module):
         maps = self.neck(self.backbone(x))
         return [head(features) for head, features in zip(self.heads, maps, strict=True)]
 
+    def drop_levels(self, count: int) -> None:
+        """Keep only the first `count` levels, and of the backbone what they need, in place."""
+        self.strides = self.strides[:count]
+        self.backbone.drop_levels(count)
+        self.neck.drop_levels(count)
+        self.heads = self.heads[:count]
 
-def build_detector(recipe: Recipe, *, pretrained: bool | None = None) -> Detector:
+
+def build_detector(
+    recipe: Recipe, *, pretrained: bool | None = None, strides: tuple[int, ...] | None = None
+) -> Detector:
     """The detector `recipe` describes, its new layers drawn with the recipe's training seed.
 
     Args:
         recipe: gives strides, labels, width of the neck and whether to start from ImageNet.
         pretrained: overrides the recipe, for a caller who fills in weights of its own.
+        strides: overrides the recipe, for a network that lost levels to pruning.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
-        detector = Detector(recipe.model.strides, len(recipe.labels), recipe.model.neck_channels)
+        detector = Detector(
+            strides or recipe.model.strides, len(recipe.labels), recipe.model.neck_channels
+        )
     if recipe.model.pretrained if pretrained is None else pretrained:
         load_pretrained(detector.backbone)
     return channels_last(detector)

@@ -56,7 +56,8 @@ class SameConv2d(nn.Conv2d):
         """This convolution with another weight and bias, of the same shapes."""
         if self.border is not None:
             x = functional.pad(x, self.border)
-        return self._conv_forward(x, weight, bias)
+        convolved: torch.Tensor = self._conv_forward(x, weight, bias)
+        return convolved
 
 
 class ConvBlock(nn.Module):

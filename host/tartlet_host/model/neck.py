@@ -31,6 +31,13 @@ class PathAggregationNeck(nn.Module):
         )
         self.up = nn.ModuleList(separable_block(channels, channels) for _ in range(levels - 1))
 
+    def drop_levels(self, count: int) -> None:
+        """Keep the first `count` levels."""
+        self.lateral = self.lateral[:count]
+        self.down = self.down[: count - 1]
+        self.reduce = self.reduce[: count - 1]
+        self.up = self.up[: count - 1]
+
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
         for level in range(len(maps) - 2, -1, -1):

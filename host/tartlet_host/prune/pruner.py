@@ -17,7 +17,7 @@ from torch import nn
 
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.model.channels import channel_counts
-from tartlet_host.model.detector import Detector
+from tartlet_host.model.detector import Detector, channels_last
 from tartlet_host.recipe import InputRecipe, Recipe
 from tartlet_host.train.checkpoint import PruningStep
 from tartlet_host.train.loop import FitResult, TrainProgress, fit
@@ -25,6 +25,7 @@ from tartlet_shared.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
+TRACED_SIDE = 64  # pixels: dependencies are the same at every size, tracing a small one is fast
 SEARCH_STEPS = 7  # bisections of the ratio: finer than the rounding of channels
 
 
@@ -36,7 +37,7 @@ class PruneReport:
         multiplies_before, multiplies_after: multiply-accumulates of one picture.
         parameters_before, parameters_after: weights and biases.
         ratio: part of the channels taken from every group.
-        layers: convolution -> (output channels before, after), where they differ.
+        layers: convolution -> (output channels before, after), of those that stay and differ.
         step: what a checkpoint needs to rebuild the network.
     """
 
@@ -61,22 +62,12 @@ def prune(detector: Detector, recipe: Recipe) -> PruneReport:
     multiplies = count_multiplies(detector, recipe.input)
     parameters = _parameters(detector)
     goal = recipe.prune.keep_multiplies * multiplies
-    low, high = 0.0, recipe.prune.max_ratio
-    best = _pruned(detector, recipe, high)
-    if count_multiplies(best, recipe.input) > goal:
-        raise ModelError(
-            f"pruning cannot keep only {recipe.prune.keep_multiplies:.0%} of the multiplies",
-            where="recipe: prune.keep_multiplies",
-            hint="keep more, or raise prune.max_ratio",
-        )
-    for _ in range(SEARCH_STEPS):
-        middle = (low + high) / 2
-        candidate = _pruned(detector, recipe, middle)
-        if count_multiplies(candidate, recipe.input) <= goal:
-            high, best = middle, candidate
-        else:
-            low = middle
-    _take_over(detector, best)
+    if recipe.prune.strides:
+        detector.drop_levels(len(recipe.prune.strides))
+    ratio = 0.0
+    if count_multiplies(detector, recipe.input) > goal:
+        ratio = _prune_to(detector, recipe, goal)
+    channels_last(detector)
     after = channel_counts(detector)
     remaining = count_multiplies(detector, recipe.input)
     return PruneReport(
@@ -84,10 +75,10 @@ def prune(detector: Detector, recipe: Recipe) -> PruneReport:
         multiplies_after=remaining,
         parameters_before=parameters,
         parameters_after=_parameters(detector),
-        ratio=high,
+        ratio=ratio,
         layers={
             name: (before[name][1], after[name][1])
-            for name in before
+            for name in after
             if before[name][1] != after[name][1]
         },
         step=PruningStep(after, multiplies, remaining),
@@ -148,6 +139,28 @@ def count_multiplies(network: nn.Module, canvas: InputRecipe) -> int:
     return total
 
 
+def _prune_to(detector: Detector, recipe: Recipe, goal: float) -> float:
+    """Prune `detector` in place to at most `goal` multiplies; returns the ratio it took."""
+    low, high = 0.0, recipe.prune.max_ratio
+    best = _pruned(detector, recipe, high)
+    if count_multiplies(best, recipe.input) > goal:
+        raise ModelError(
+            f"pruning cannot keep only {recipe.prune.keep_multiplies:.0%} of the multiplies",
+            where="recipe: prune.keep_multiplies",
+            hint="keep more, or raise prune.max_ratio",
+        )
+    for _ in range(SEARCH_STEPS):
+        middle = (low + high) / 2
+        candidate = _pruned(detector, recipe, middle)
+        if count_multiplies(candidate, recipe.input) <= goal:
+            high, best = middle, candidate
+        else:
+            low = middle
+    for name, child in best.named_children():
+        setattr(detector, name, child)
+    return high
+
+
 def _pruned(detector: Detector, recipe: Recipe, ratio: float) -> Detector:
     # Imported late: it takes a second that only pruning should pay.
     import torch_pruning
@@ -156,7 +169,7 @@ def _pruned(detector: Detector, recipe: Recipe, ratio: float) -> Detector:
     outputs = [layer for head in network.heads for layer in (head.score, head.box)]
     pruner = torch_pruning.pruner.BasePruner(
         network,
-        torch.zeros(1, 3, recipe.input.height, recipe.input.width),
+        torch.zeros(1, 3, TRACED_SIDE, TRACED_SIDE),
         importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=ratio,
         ignored_layers=outputs,
@@ -168,9 +181,3 @@ def _pruned(detector: Detector, recipe: Recipe, ratio: float) -> Detector:
 
 def _parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _take_over(detector: Detector, other: Detector) -> None:
-    """Make `detector` the network `other` is."""
-    for name, child in other.named_children():
-        setattr(detector, name, child)

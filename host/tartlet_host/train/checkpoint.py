@@ -20,7 +20,7 @@ import torch
 from tartlet_host.files import write_atomically
 from tartlet_host.model.channels import ChannelCounts, channel_counts, resize_channels
 from tartlet_host.model.detector import Detector, build_detector, channels_last
-from tartlet_host.recipe import Recipe, from_builtins
+from tartlet_host.recipe import Recipe, Stride, from_builtins
 from tartlet_shared.errors import CheckpointCorrupt, TartletError
 
 FORMAT = "tartlet-checkpoint-1"
@@ -67,6 +67,7 @@ def save(
     """Write a checkpoint aside and rename it to `path`; returns its digest."""
     description = {
         "recipe": msgspec.to_builtins(recipe),
+        "strides": detector.strides,
         "channels": channel_counts(detector),
         "pruning_history": msgspec.to_builtins(pruning_history),
         "metrics": dict(metrics),
@@ -101,7 +102,8 @@ def load(path: Path) -> Checkpoint:
         metrics = msgspec.convert(description["metrics"], dict[str, float])
         parent = msgspec.convert(description["parent"], str | None)
         counts = msgspec.convert(description["channels"], ChannelCounts)
-        detector = build_detector(recipe, pretrained=False)
+        strides = msgspec.convert(description["strides"], tuple[Stride, ...])
+        detector = build_detector(recipe, pretrained=False, strides=strides)
         resize_channels(detector, counts)
         detector.load_state_dict(safetensors.torch.load(content))
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:

@@ -82,31 +82,53 @@ def fit(
     run = settings or recipe.train
     _check(dataset, recipe)
     started = time.monotonic()
+    networks = [detector] if teacher is None else [detector, teacher]
+    try:
+        for network in networks:
+            set_folded(network, True)
+        losses = _train(detector, dataset, recipe.input, run, teacher, progress, started)
+    finally:
+        for network in networks:
+            set_folded(network, False)
+            network.eval().requires_grad_(True)
+    return FitResult(
+        losses=tuple(losses),
+        seconds=time.monotonic() - started,
+        pictures=run.steps * run.batch_size,
+        validation_loss=None
+        if validation is None
+        else validation_loss(detector, validation, recipe.input, run),
+    )
+
+
+def _train(
+    detector: Detector,
+    dataset: Dataset,
+    canvas: InputRecipe,
+    run: TrainRecipe,
+    teacher: Detector | None,
+    progress: Callable[[TrainProgress], None] | None,
+    started: float,
+) -> list[float]:
     torch.manual_seed(run.seed)
-    rng = np.random.default_rng(run.seed)
-    store = PictureStore(recipe.input, run.cache_megabytes * 2**20)
-    channels_last(detector)
-    detector.requires_grad_(True)
-    set_folded(detector, True)
+    channels_last(detector).requires_grad_(True)
+    _set_mode(detector, run, step=0)
     if teacher is not None:
         teacher.eval().requires_grad_(False)
-        set_folded(teacher, True)
-    _set_mode(detector, run, normalization_frozen=False)
     average = MovingAverage(detector, run.ema_decay)
     optimizer = _optimizer(detector, run)
     losses: list[float] = []
     batches = training_batches(
         dataset,
-        store,
-        recipe.input,
+        PictureStore(canvas, run.cache_megabytes * 2**20),
+        canvas,
         run.augment,
         batch_size=run.batch_size,
         steps=run.steps,
-        rng=rng,
+        rng=np.random.default_rng(run.seed),
     )
     for step, batch in enumerate(batches):
-        if step == round(run.steps * run.freeze_normalization_after):
-            _set_mode(detector, run, normalization_frozen=True)
+        _set_mode(detector, run, step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, run.steps, group["peak"], run.warmup)
         loss = _loss_of(detector, batch, run, step, teacher)
@@ -126,16 +148,7 @@ def fit(
         if progress is not None:
             progress(TrainProgress(step + 1, run.steps, value, time.monotonic() - started))
     detector.load_state_dict(average.network.state_dict())
-    detector.eval().requires_grad_(True)
-    set_folded(detector, False)
-    return FitResult(
-        losses=tuple(losses),
-        seconds=time.monotonic() - started,
-        pictures=run.steps * run.batch_size,
-        validation_loss=None
-        if validation is None
-        else validation_loss(detector, validation, recipe.input, run),
-    )
+    return losses
 
 
 @torch.no_grad()
@@ -158,7 +171,8 @@ def _loss_of(
     imitated = None
     if teacher is not None and run.distillation > 0:
         with torch.no_grad():
-            imitated = flatten(teacher(batch.pictures), teacher.strides)
+            levels = len(detector.strides)  # a pruned network may have lost the coarsest
+            imitated = flatten(teacher(batch.pictures)[:levels], teacher.strides[:levels])
     return detection_loss(
         flatten(detector(batch.pictures), detector.strides),
         batch.targets,
@@ -190,15 +204,22 @@ def _optimizer(detector: Detector, run: TrainRecipe) -> torch.optim.AdamW:
     )
 
 
-def _set_mode(detector: Detector, run: TrainRecipe, *, normalization_frozen: bool) -> None:
-    """Training mode, but for frozen stages and, late in the run, all batch norms."""
+def _set_mode(detector: Detector, run: TrainRecipe, step: int) -> None:
+    """Training mode, but for frozen stages and batch norms whose time is over."""
     detector.train()
+    if step >= round(run.steps * run.freeze_backbone_normalization_after):
+        _freeze_normalization(detector.backbone)
+    if step >= round(run.steps * run.freeze_normalization_after):
+        _freeze_normalization(detector.neck)
+        _freeze_normalization(detector.heads)
     for stage in detector.backbone.first_stages(run.frozen_stages):
         stage.eval().requires_grad_(False)
-    if normalization_frozen:
-        for module in detector.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+
+
+def _freeze_normalization(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def _check(dataset: Dataset, recipe: Recipe) -> None:
