@@ -14,22 +14,18 @@ if TYPE_CHECKING:
     from tartlet_host.dataset.from_motion import Labelled
 
 
-class FrameRange(click.ParamType[tuple[int, int | None]]):
+def frame_range(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[int, int | None]:
     """``1-500``, ``500-`` or ``7``: frames counted from 1, both ends included."""
-
-    name = "range"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int | None]:
-        match = re.fullmatch(r"(\d+)(-(\d*))?", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a range of frames such as 1-500", param, ctx)
-        first = int(match[1])
-        last = first if match[2] is None else int(match[3]) if match[3] else None
-        if first < 1 or (last is not None and last < first):
-            self.fail(f"{value!r}: frames count from 1, the first comes first", param, ctx)
-        return first, last
+    match = re.fullmatch(r"(\d+)(-(\d*))?", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a range of frames such as 1-500")
+    first = int(match[1])
+    last = first if match[2] is None else int(match[3]) if match[3] else None
+    if first < 1 or (last is not None and last < first):
+        raise click.BadParameter(f"{value!r}: frames count from 1, the first comes first")
+    return first, last
 
 
 @click.command()
@@ -48,7 +44,13 @@ class FrameRange(click.ParamType[tuple[int, int | None]]):
     show_default=True,
     help="Folder for labels.json, frames and contact sheets.",
 )
-@click.option("--frames", type=FrameRange(), default="1-", help="Only these, such as 1-500.")
+@click.option(
+    "--frames",
+    metavar="RANGE",
+    callback=frame_range,
+    default="1-",
+    help="Only these, such as 1-500.",
+)
 @click.option("--label", default="person", show_default=True, help="What it is that moves.")
 @click.option(
     "--refine",

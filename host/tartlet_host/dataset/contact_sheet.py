@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from tartlet_host.dataset.sample import Dataset, Sample
-from tartlet_host.dataset.video import Picture
+from tartlet_host.dataset.video import Picture, read_picture
 from tartlet_host.files import write_atomically
-from tartlet_shared import errors
 
 # Colour-blind-safe (Okabe and Ito 2008), RGB
 LABEL = (230, 159, 0)
@@ -50,13 +49,7 @@ def write_sheets(dataset: Dataset, folder: Path, *, most: int = 40) -> list[Path
 
 def thumbnail(sample: Sample, labels: tuple[str, ...]) -> Picture:
     """One picture, `THUMB_WIDTH` pixels wide, boxes and file name drawn."""
-    picture = cv2.imread(str(sample.picture), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise errors.PictureUnreadable(
-            "the picture is missing or cannot be decoded",
-            where=str(sample.picture),
-            hint="copy it again, or remove it from the data set",
-        )
+    picture = read_picture(sample.picture)
     scale = THUMB_WIDTH / picture.shape[1]
     size = (THUMB_WIDTH, max(1, round(picture.shape[0] * scale)))
     small = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,8 +8,10 @@ marked to be ignored, so that a half-hidden person is never taught as background
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -25,8 +27,9 @@ from tartlet_host.dataset.background import (
 )
 from tartlet_host.dataset.perspective import Perspective, fit_perspective
 from tartlet_host.dataset.tracks import TrackSettings, fill, link
-from tartlet_host.dataset.video import read_frames
+from tartlet_host.dataset.video import Picture, count_frames, read_frames
 from tartlet_host.progress import Report
+from tartlet_shared import errors
 from tartlet_shared.detections import FloatArray
 from tartlet_shared.nms import box_area, box_intersection
 
@@ -39,7 +42,8 @@ class MotionSettings:
 
     Attributes:
         window: frames that share one learned background.
-        samples: frames the background is learned from.
+        samples: frames that a background is learned from, evenly spread (footage shorter than
+            the window may give up to twice as many).
         least_area: smaller blobs are noise, pixels.
         shortest, tallest: height of a single person.
         narrowest, widest: width of a single person; wider ones may be a pair.
@@ -107,55 +111,67 @@ def label_footage(
         progress: called with frames done and in all.
 
     Raises:
-        FootageUnreadable: the footage is missing or damaged.
+        FootageUnreadable: the footage is missing or damaged, or ends before ``first``.
     """
     settings = settings or MotionSettings()
-    numbers = [number for number, _ in read_frames(path, first=first, last=last)]
+    available = count_frames(path, last=last)
+    if first > available:
+        raise errors.FootageUnreadable(
+            f"frame {first} was asked for; the last one is {available}",
+            where=str(path),
+            hint=f"frames count from 1: choose them among 1-{available}",
+        )
+    total = available - first + 1
     frames: list[_Frame] = []
-    for start in range(0, len(numbers), settings.window):
-        low, high = _window(start, len(numbers), settings.window)
-        background = _learn(path, numbers[low], numbers[high - 1], settings)
-        end = min(start + settings.window, len(numbers))
-        for frame in _blobs(path, numbers[start], numbers[end - 1], background, settings):
-            frames.append(frame)
-            if progress:
-                progress(len(frames), len(numbers))
+    for number, picture, background in _with_background(path, first, available, settings):
+        frames.append(_blobs(number, picture, background, settings))
+        if progress:
+            progress(len(frames), total)
     return _label(frames, settings)
 
 
-def _window(start: int, count: int, window: int) -> tuple[int, int]:
-    """The frames a background is learned from: the last window reaches back to be full."""
-    high = min(start + window, count)
-    return max(0, high - window), high
+def _with_background(
+    path: Path, first: int, last: int, settings: MotionSettings
+) -> Iterator[tuple[int, Picture, Background]]:
+    """Each frame with the empty scene of its window.
 
-
-def _learn(path: Path, first: int, last: int, settings: MotionSettings) -> Background:
-    step = max(1, (last - first + 1) // settings.samples)
-    samples = [picture for _, picture in read_frames(path, first=first, last=last, step=step)]
-    return learn_background(samples, settings.subtraction)
+    Two readers, the one for samples a window ahead, so that footage of any length is decoded
+    twice and never kept. The last window borrows samples of the one before to be full.
+    """
+    total = last - first + 1
+    step = max(1, min(settings.window, total) // settings.samples)
+    ahead = read_frames(path, first=first, last=last, step=step)
+    samples: deque[Picture] = deque(maxlen=max(1, settings.window // step))
+    background: Background | None = None
+    taken = 0
+    for number, picture in read_frames(path, first=first, last=last):
+        if background is None or (number - first) % settings.window == 0:
+            due = len(range(0, min(number - first + settings.window, total), step))
+            samples.extend(sample for _, sample in islice(ahead, due - taken))
+            background, taken = learn_background(samples, settings.subtraction), due
+        yield number, picture, background
 
 
 def _blobs(
-    path: Path, first: int, last: int, background: Background, settings: MotionSettings
-) -> Iterator[_Frame]:
-    for number, picture in read_frames(path, first=first, last=last):
-        mask = foreground(picture, background, settings.subtraction)
-        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-        stats = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= settings.least_area]
-        boxes = stats[:, :4].astype(np.float32)
-        boxes[:, 2:] += boxes[:, :2]
-        rows, columns = picture.shape[:2]
-        small = cv2.resize(
-            mask * 255, (columns // _SHRINK, rows // _SHRINK), interpolation=cv2.INTER_AREA
-        )
-        yield _Frame(
-            number,
-            (columns, rows),
-            boxes,
-            (stats[:, cv2.CC_STAT_AREA] / (stats[:, 2] * stats[:, 3])).astype(np.float32),
-            tuple(_split(mask, box) for box in boxes),
-            np.asarray(small, np.uint8),
-        )
+    number: int, picture: Picture, background: Background, settings: MotionSettings
+) -> _Frame:
+    mask = foreground(picture, background, settings.subtraction)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+    stats = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= settings.least_area]
+    boxes = stats[:, :4].astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    rows, columns = picture.shape[:2]
+    small = cv2.resize(
+        mask * 255, (columns // _SHRINK, rows // _SHRINK), interpolation=cv2.INTER_AREA
+    )
+    return _Frame(
+        number,
+        (columns, rows),
+        boxes,
+        (stats[:, cv2.CC_STAT_AREA] / (stats[:, 2] * stats[:, 3])).astype(np.float32),
+        tuple(_split(mask, box) for box in boxes),
+        np.asarray(small, np.uint8),
+    )
 
 
 def _split(mask: Mask, box: FloatArray) -> FloatArray | None:

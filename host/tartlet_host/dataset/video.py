@@ -20,8 +20,8 @@ Picture = NDArray[np.uint8]
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def count_frames(path: Path) -> int:
-    """How many frames can be read.
+def count_frames(path: Path, *, last: int | None = None) -> int:
+    """How many frames can be read, counting no further than ``last``.
 
     A container's own count is often wrong, so a video is decoded (a few milliseconds a frame).
 
@@ -29,11 +29,14 @@ def count_frames(path: Path) -> int:
         FootageUnreadable: see `read_frames`.
     """
     if path.is_dir():
-        return len(list_pictures(path))
+        count = len(list_pictures(path))
+        return count if last is None else min(count, last)
     capture = _open(path)
     count = 0
-    while capture.grab():
+    while (last is None or count < last) and capture.grab():
         count += 1
+    if count == 0:
+        raise _unreadable(path, "no frame can be decoded")
     return count
 
 
@@ -48,7 +51,8 @@ def read_frames(
         step: only every so many.
 
     Raises:
-        FootageUnreadable: the footage is missing, or not something OpenCV can decode.
+        FootageUnreadable: the footage is missing, not something OpenCV can decode, or its
+            pictures differ in size.
         PictureUnreadable: a picture of the folder is damaged.
     """
     if path.is_dir():
@@ -62,17 +66,19 @@ def _read_folder(
     path: Path, first: int, last: int | None, step: int
 ) -> Iterator[tuple[int, Picture]]:
     pictures = list_pictures(path)
-    for number in range(first, (last or len(pictures)) + 1, step):
-        if number > len(pictures):
-            return
-        picture = cv2.imread(str(pictures[number - 1]), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise errors.PictureUnreadable(
-                "the picture cannot be decoded",
+    shape: tuple[int, ...] | None = None
+    end = len(pictures) if last is None else min(last, len(pictures))
+    for number in range(first, end + 1, step):
+        picture = read_picture(pictures[number - 1])
+        if shape is not None and picture.shape != shape:
+            raise errors.FootageUnreadable(
+                f"the picture is {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"those before it {shape[1]}x{shape[0]}",
                 where=str(pictures[number - 1]),
-                hint="is it truncated? Copy it again, or remove it",
+                hint="put frames of one camera at one size into a folder of their own",
             )
-        yield number, np.asarray(picture, np.uint8)
+        shape = picture.shape
+        yield number, picture
 
 
 def _read_video(
@@ -92,7 +98,38 @@ def _read_video(
         raise _unreadable(path, "no frame can be decoded")
 
 
+def read_picture(path: Path) -> Picture:
+    """Decode a picture file to RGB uint8 ``(rows, columns, 3)``.
+
+    From memory, because OpenCV fills a truncated file up with grey where it reads it by name.
+
+    Raises:
+        PictureUnreadable: the file is missing, truncated or not a picture.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise errors.PictureUnreadable(
+            f"the picture cannot be read: {error.strerror}",
+            where=str(path),
+            hint="copy it again, or remove it from the data set",
+        ) from error
+    picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+    if picture is None:
+        raise errors.PictureUnreadable(
+            "the picture cannot be decoded",
+            where=str(path),
+            hint="is it truncated? Copy it again, or remove it",
+        )
+    return np.asarray(picture, np.uint8)
+
+
 def list_pictures(path: Path) -> list[Path]:
+    """The pictures of a folder in the order of their names: frame ``n`` is the ``n``-th.
+
+    Raises:
+        FootageUnreadable: there are none.
+    """
     found = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
         raise _unreadable(path, f"the folder has no pictures ({', '.join(PICTURE_SUFFIXES)})")
