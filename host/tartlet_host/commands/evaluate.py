@@ -120,13 +120,15 @@ def _as_data(predictor: ModelPredictor, metrics: Metrics, latency: Latency) -> d
 
 
 def _print(rows: list[tuple[ModelPredictor, Metrics, Latency]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     metrics = rows[0][1]
-    table = Table(title=f"{metrics.pictures} pictures, {metrics.boxes} boxes")
+    title = f"{metrics.pictures} pictures, {metrics.boxes} boxes"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
-    for heading in ("size", "mAP50", "mAP50-95", "precision", "recall", "p50 ms", "p95 ms"):
+    for heading in ("size", "mAP50", "50-95", "prec.", "recall", "p50 ms", "p95 ms"):
         table.add_column(heading, justify="right")
     for predictor, metrics, latency in rows:
         point = metrics.at_threshold
