@@ -54,6 +54,7 @@ class AugmentRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     scale_min, scale_max: zoom against the letterboxed picture, drawn evenly in its logarithm.
     flip: probability of a left-right flip.
     brightness, contrast, saturation: largest change, as a fraction.
+    paste: up to so many objects of other pictures are pasted into one.
     """
 
     scale_min: PositiveFloat = 0.7
@@ -62,6 +63,7 @@ class AugmentRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     brightness: Fraction = 0.2
     contrast: Fraction = 0.2
     saturation: Fraction = 0.3
+    paste: NonNegative = 0
 
 
 class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):

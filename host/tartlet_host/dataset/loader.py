@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tartlet_host.dataset import augment
+from tartlet_host.dataset import augment, copy_paste
 from tartlet_host.dataset.augment import Picture, View
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.model.assigner import Targets
@@ -109,10 +109,15 @@ def training_batches(
         PictureUnreadable: see `read_picture`.
     """
     order = _endless_order(len(dataset.samples), rng)
+    donors = copy_paste.find_donors(dataset) if recipe.paste else ()
     for _ in range(steps):
         samples = [dataset.samples[next(order)] for _ in range(batch_size)]
         views = [augment.draw_view(rng, recipe) for _ in samples]
-        yield make_batch(samples, views, store, canvas)
+        pasted = [
+            copy_paste.paste(sample, donors, store.get, int(rng.integers(recipe.paste + 1)), rng)
+            for sample in samples
+        ]
+        yield make_batch(pasted, views, canvas)
 
 
 def plain_batches(
@@ -121,18 +126,19 @@ def plain_batches(
     """All pictures once, in order, letterboxed and nothing else; the last batch may be smaller."""
     for start in range(0, len(dataset.samples), batch_size):
         samples = list(dataset.samples[start : start + batch_size])
-        yield make_batch(samples, [View()] * len(samples), store, canvas)
+        pictures = [(sample, store.get(sample)) for sample in samples]
+        yield make_batch(pictures, [View()] * len(samples), canvas)
 
 
 def make_batch(
-    samples: list[Sample], views: list[View], store: PictureStore, canvas: InputRecipe
+    samples: list[tuple[Sample, Picture]], views: list[View], canvas: InputRecipe
 ) -> Batch:
-    """One batch, each sample through its view."""
+    """One batch, each sample and its picture through its view."""
     pictures, boxes = [], []
-    for sample, view in zip(samples, views, strict=True):
+    for (sample, picture), view in zip(samples, views, strict=True):
         fitted = letterbox.fit(sample.width, sample.height, canvas.width, canvas.height)
         placed = augment.place(fitted, view)
-        pictures.append(augment.render(store.get(sample), placed, view))
+        pictures.append(augment.render(picture, placed, view))
         moved, ignore, in_view = augment.move_boxes(sample.boxes, sample.ignore, placed, view)
         boxes.append((moved[in_view], sample.class_ids[in_view], ignore[in_view]))
     return Batch(normalise(np.stack(pictures)), _pad_targets(boxes))

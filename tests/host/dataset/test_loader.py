@@ -23,7 +23,7 @@ MakeSquares = Callable[..., Dataset]
 def test_pictures_are_rgb_and_normalised(make_squares: MakeSquares) -> None:
     dataset = make_squares(1)
     store = loader.PictureStore(CANVAS, 0)
-    batch = loader.make_batch(list(dataset.samples), [View()], store, CANVAS)
+    batch = loader.make_batch([(each, store.get(each)) for each in dataset.samples], [View()], CANVAS)
     x, y = (int(v) + 5 for v in dataset.samples[0].boxes[0, :2])
     colour = batch.pictures[0, :, y, x] * 128 + 127
     assert colour.tolist() == [250, 220, 40]
@@ -64,7 +64,9 @@ def test_boxes_are_padded_to_the_longest(make_squares: MakeSquares) -> None:
         ignore=np.array([False, True]),
     )
     store = loader.PictureStore(CANVAS, 0)
-    targets = loader.make_batch([one, more], [View(), View()], store, CANVAS).targets
+    targets = loader.make_batch(
+        [(each, store.get(each)) for each in (one, more)], [View(), View()], CANVAS
+    ).targets
     assert targets.boxes.shape == (2, 2, 4)
     assert targets.present.tolist() == [[True, False], [True, False]]
     assert targets.ignore.tolist() == [[False, False], [False, True]]
