@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -110,6 +111,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader of our output (a pager, `head`) left; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _complain(_from_system(error))
+        sys.exit(TartletError.exit_code)
+
+
+def _from_system(error: OSError) -> TartletError:
+    """A full disk, a missing permission: said like any other error, not as a traceback."""
+    hints = {
+        errno.ENOSPC: "free some space on this computer and run the command again",
+        errno.EACCES: "check who owns the file, or work in a folder of your own",
+        errno.EROFS: "this place is read-only; work in another folder",
+    }
+    return TartletError(
+        error.strerror or str(error),
+        where=str(error.filename or ""),
+        hint=hints.get(error.errno or 0, ""),
+    )
 
 
 def _complain(error: TartletError) -> None:

@@ -105,3 +105,22 @@ def test_ctrl_c_is_said_in_one_line(
         cli.main([])
     assert stopped.value.code == cli.INTERRUPTED
     assert capsys.readouterr().err == "tartlet: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(28, "free some space"), (13, "who owns"), (30, "read-only"), (5, "")]
+)
+def test_a_fault_of_the_system_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, hint: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "that went wrong", "/some/file")
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert "/some/file: that went wrong" in said
+    assert hint in said
+    assert "Traceback" not in said
