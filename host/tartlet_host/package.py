@@ -24,6 +24,7 @@ from tartlet_host.evaluate.mean_average_precision import Metrics
 from tartlet_host.evaluate.predictor import ModelPredictor
 from tartlet_host.files import sync_folder, write_atomically
 from tartlet_host.quantize.calibration import spread
+from tartlet_host.quiet import native_output_dropped
 from tartlet_shared import bundle, errors, manifest
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.detections import Detections
@@ -169,7 +170,9 @@ def build_bundle(
             return existing
         write_atomically(aside / MANIFEST_NAME, manifest.encode(made))
         sealed = bundle.open_bundle(aside)
-        health.self_test(Detector.open(sealed, threads=1), sealed)
+        with native_output_dropped():
+            detector = Detector.open(sealed, threads=1)
+        health.self_test(detector, sealed)
         _put_in_place(aside, folder)
     return Bundle(folder, sealed.digest, sealed.manifest)
 

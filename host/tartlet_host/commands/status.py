@@ -31,7 +31,7 @@ def command(device: str | None, as_json: bool) -> None:
       tartlet status pi --json
     \b
     JSON: {device, address, software, machine, python, model: {digest, name, runtime, labels} or
-           null, previous, camera, camera_error, runtimes: {name: version}, uptime_s,
+           null, model_error, previous, camera, camera_error, runtimes: {name: version}, uptime_s,
            resident_bytes, free_bytes, temperature_c, throttled: [word] or null,
            clock_synchronized}
     """
@@ -56,6 +56,8 @@ def _rows(status: Status) -> list[tuple[str, str]]:
     if model is not None:
         labels = ", ".join(model.labels)
         serving = f"{model.name} ({model.digest[:12]}, {model.runtime}): {labels}"
+    if status.model_error:
+        serving = f"{serving}; the committed one does not serve: {status.model_error}"
     camera = f"{status.camera}, {status.camera_error or 'works'}"
     temperature = "unknown" if status.temperature_c is None else f"{status.temperature_c:.0f} °C"
     power = "unknown" if status.throttled is None else ", ".join(status.throttled) or "good"

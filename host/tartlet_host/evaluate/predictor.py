@@ -15,6 +15,7 @@ from tartlet_device.detector import Detector
 from tartlet_device.preprocess import Picture
 from tartlet_device.runtime import Runtime
 from tartlet_host.quantize import description
+from tartlet_host.quiet import native_output_dropped
 from tartlet_shared import affine, bundle, errors
 from tartlet_shared.detections import Detections, FloatArray
 from tartlet_shared.manifest import MANIFEST_NAME, Decoding, Preprocessing
@@ -129,14 +130,16 @@ def open_predictor(
         return _open_checkpoint(path, score_threshold, threads)
     if labels is None:
         raise errors.UsageError("a bare model file needs labels", where=str(path))
-    loaded = runtimes.load(path, kind, threads=threads)
+    with native_output_dropped():
+        loaded = runtimes.load(path, kind, threads=threads)
     canvas = description.preprocessing_of(loaded.input, where=str(path))
     return _predictor(path, path, loaded, canvas, labels, score_threshold)
 
 
 def _open_bundle(path: Path, score_threshold: float | None, threads: int | None) -> ModelPredictor:
     opened = bundle.open_bundle(path if path.is_dir() else path.parent)
-    detector = Detector.open(opened, threads=threads)
+    with native_output_dropped():
+        detector = Detector.open(opened, threads=threads)
     detector.decoding = _with_threshold(detector.decoding, score_threshold)
     return ModelPredictor(path, detector, opened.model_path)
 
