@@ -115,14 +115,17 @@ class FinetuneRecipe(TrainRecipe, frozen=True, forbid_unknown_fields=True):
 class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     """Structured pruning and the training that repairs what it cut.
 
+    input: canvas of the pruned network; without one it keeps its parent's. Time goes with the
+        canvas's area, and a network trained with zoom sees well on a somewhat smaller one.
     strides: feature levels that stay, the finest first; empty keeps all. A level that goes takes
         the backbone's stages behind it along.
-    keep_multiplies: part of the multiplies that stays, levels that went counted in.
+    keep_multiplies: part of the multiplies that stays, the smaller canvas and the levels that went counted in.
     round_to: channel counts stay multiples of this.
     max_ratio: most of one layer's channels that may go.
     finetune: the training run after it, with the unpruned network as teacher.
     """
 
+    input: InputRecipe | None = None
     strides: tuple[Stride, ...] = ()
     keep_multiplies: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.3
     round_to: Positive = 8

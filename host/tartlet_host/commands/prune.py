@@ -67,7 +67,7 @@ def command(
     checkpoints.save(
         output,
         detector,
-        recipe,
+        pruned.recipe,
         metrics=figures,
         parent=parent.digest,
         pruning_history=(*parent.pruning_history, pruned.step),

@@ -99,7 +99,7 @@ def prune(parent: Path, dataset: Dataset, path: Path, report: Report) -> tuple[f
     checkpoint.save(
         path,
         detector,
-        loaded.recipe,
+        pruned.recipe,
         metrics={"final_loss": result.losses[-1]},
         parent=loaded.digest,
         pruning_history=(*loaded.pruning_history, pruned.step),

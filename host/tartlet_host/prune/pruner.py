@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -34,11 +35,13 @@ class PruneReport:
     """What a pruning did.
 
     Attributes:
-        multiplies_before, multiplies_after: multiply-accumulates of one picture.
+        multiplies_before, multiplies_after: multiply-accumulates of one picture, each on its
+            network's own canvas.
         parameters_before, parameters_after: weights and biases.
         ratio: part of the channels taken from every group.
         layers: convolution -> (output channels before, after), of those that stay and differ.
         step: what a checkpoint needs to rebuild the network.
+        recipe: the recipe of the pruned network, to be saved with it: it has its canvas.
     """
 
     multiplies_before: int
@@ -48,6 +51,7 @@ class PruneReport:
     ratio: float
     layers: dict[str, tuple[int, int]]
     step: PruningStep
+    recipe: Recipe
 
 
 def prune(detector: Detector, recipe: Recipe) -> PruneReport:
@@ -62,6 +66,7 @@ def prune(detector: Detector, recipe: Recipe) -> PruneReport:
     multiplies = count_multiplies(detector, recipe.input)
     parameters = _parameters(detector)
     goal = recipe.prune.keep_multiplies * multiplies
+    recipe = msgspec.structs.replace(recipe, input=recipe.prune.input or recipe.input)
     if recipe.prune.strides:
         detector.drop_levels(len(recipe.prune.strides))
     ratio = 0.0
@@ -82,6 +87,7 @@ def prune(detector: Detector, recipe: Recipe) -> PruneReport:
             if before[name][1] != after[name][1]
         },
         step=PruningStep(after, multiplies, remaining),
+        recipe=recipe,
     )
 
 
@@ -108,7 +114,7 @@ def prune_and_finetune(
     result = fit(
         detector,
         dataset,
-        recipe,
+        report.recipe,
         progress=progress,
         teacher=parent,
         settings=recipe.prune.finetune,

@@ -39,7 +39,7 @@ def test_an_ignored_region_has_no_gradient(by_geometry: bool) -> None:
     outputs = flat(requires_grad=True)
     targets = one_target([0.0, 0.0, 16.0, 32.0], ignore=True)  # the two left columns
     loss = detection_loss(outputs, targets, by_geometry=by_geometry, box_weight=2.0)
-    loss.total.backward()
+    loss.total.backward()  # type: ignore[no-untyped-call]
     assert outputs.logits.grad is not None
     gradient = outputs.logits.grad.reshape(4, 4)
     assert not gradient[:, :2].any()
@@ -51,7 +51,7 @@ def test_background_teaches_scores_and_no_boxes() -> None:
     targets = one_target([0.0, 0.0, 0.0, 0.0])
     targets = Targets(targets.boxes, targets.class_ids, targets.ignore, targets.ignore)
     loss = detection_loss(outputs, targets, by_geometry=True, box_weight=2.0)
-    loss.total.backward()
+    loss.total.backward()  # type: ignore[no-untyped-call]
     assert loss.box == 0.0
     assert outputs.logits.grad is not None
     assert (outputs.logits.grad > 0).all()
@@ -75,7 +75,7 @@ def test_distances_below_zero_are_pulled_up() -> None:
     loss = detection_loss(
         outputs, one_target([4.0, 4.0, 20.0, 20.0]), by_geometry=True, box_weight=2.0
     )
-    loss.total.backward()
+    loss.total.backward()  # type: ignore[no-untyped-call]
     assert outputs.distances.grad is not None
     assert (outputs.distances.grad[0, 5] < 0).all()
 

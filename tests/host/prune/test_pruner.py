@@ -71,6 +71,18 @@ def test_levels_can_go() -> None:
     assert not [name for name in report.step.channels if "stages.5" in name or "heads.2" in name]
 
 
+def test_the_canvas_can_shrink(make_squares: MakeSquares) -> None:
+    smaller = InputRecipe(64, 64)
+    finetune = FinetuneRecipe(steps=2, batch_size=2)
+    plan = recipe(keep_multiplies=0.5, input=smaller, finetune=finetune)
+    parent = build_detector(plan).eval()
+    detector, report, _ = prune_and_finetune(parent, make_squares(2), plan)
+    assert report.recipe.input == smaller
+    assert report.recipe.labels == plan.labels
+    assert report.multiplies_before == count_multiplies(parent, plan.input)
+    assert report.multiplies_after == count_multiplies(detector, smaller)
+
+
 def test_keeping_all_changes_nothing() -> None:
     plan = recipe(keep_multiplies=1.0)
     detector, whole = build_detector(plan).eval(), build_detector(plan).eval()
@@ -82,10 +94,10 @@ def test_keeping_all_changes_nothing() -> None:
 def test_the_largest_channels_stay() -> None:
     plan = recipe(keep_multiplies=0.5)
     detector = build_detector(plan).eval()
-    stem = detector.backbone.stem.conv  # type: ignore[union-attr]
-    norms = stem.weight.detach().flatten(1).norm(dim=1)  # type: ignore[union-attr,operator]
+    stem = detector.backbone.stem.conv
+    norms = stem.weight.detach().flatten(1).norm(dim=1)
     prune(detector, plan)
-    kept = detector.backbone.stem.conv.weight.detach().flatten(1).norm(dim=1)  # type: ignore[union-attr,operator]
+    kept = detector.backbone.stem.conv.weight.detach().flatten(1).norm(dim=1)
     assert set(kept.tolist()) < set(norms.tolist())
 
 
