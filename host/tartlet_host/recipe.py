@@ -119,7 +119,8 @@ class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         canvas's area, and a network trained with zoom sees well on a somewhat smaller one.
     strides: feature levels that stay, the finest first; empty keeps all. A level that goes takes
         the backbone's stages behind it along.
-    keep_multiplies: part of the multiplies that stays, the smaller canvas and the levels that went counted in.
+    keep_multiplies: part of the multiplies that stays; a smaller canvas and the levels that went
+        count in.
     round_to: channel counts stay multiples of this.
     max_ratio: most of one layer's channels that may go.
     finetune: the training run after it, with the unpruned network as teacher.
