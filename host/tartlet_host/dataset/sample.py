@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tartlet_shared.detections import FloatArray, IntArray
 
 

@@ -23,7 +23,9 @@ MakeSquares = Callable[..., Dataset]
 def test_pictures_are_rgb_and_normalised(make_squares: MakeSquares) -> None:
     dataset = make_squares(1)
     store = loader.PictureStore(CANVAS, 0)
-    batch = loader.make_batch([(each, store.get(each)) for each in dataset.samples], [View()], CANVAS)
+    batch = loader.make_batch(
+        [(each, store.get(each)) for each in dataset.samples], [View()], CANVAS
+    )
     x, y = (int(v) + 5 for v in dataset.samples[0].boxes[0, :2])
     colour = batch.pictures[0, :, y, x] * 128 + 127
     assert colour.tolist() == [250, 220, 40]
