@@ -22,7 +22,7 @@ check: lint types unit ## The inner loop: lint, types and quick tests, under two
 lint: prepare ## Style and import rules
 	@$(BIN)/ruff check $(PYTHON_SOURCES)
 	@$(BIN)/ruff format --check --quiet $(PYTHON_SOURCES)
-	@$(BIN)/lint-imports --no-cache >/tmp/tartlet-imports.$$$$ || { cat /tmp/tartlet-imports.$$$$; rm -f /tmp/tartlet-imports.$$$$; exit 1; }; rm -f /tmp/tartlet-imports.$$$$
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 types: prepare ## mypy, strict
 	@$(BIN)/mypy shared device host benchmarks
