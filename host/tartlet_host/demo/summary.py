@@ -71,14 +71,15 @@ def to_json(summary: Summary) -> bytes:
 def tables(summary: Summary) -> Group:
     """The closing tables."""
     models = Table(
-        title=f"{summary.test_pictures} test pictures, {summary.test_boxes} boxes ({summary.truth})"
+        title=f"{summary.test_pictures} test pictures, {summary.test_boxes} boxes ({summary.truth})",
+        caption="* pushed to the device; speed is against fp32, one thread",
     )
     models.add_column("model")
     for heading in ("mAP50", "mAP50-95", "file", "p50", "p95", "speed"):
         models.add_column(heading, justify="right")
     for candidate in summary.candidates:
         models.add_row(
-            candidate.name + (" → pushed" if candidate.packaged else ""),
+            candidate.name + (" *" if candidate.packaged else ""),
             f"{candidate.map50:.3f}",
             f"{candidate.map50_95:.3f}",
             f"{candidate.file_bytes / 1e6:.2f} MB",
