@@ -44,15 +44,16 @@ def command(dataset: Path, recipe_path: Path | None, output: Path | None, as_jso
     recipe = (
         recipes.load_recipe(recipe_path) if recipe_path else recipes.default_recipe(data.labels)
     )
-    if output is None:
-        output = runs.new_run() / "parent.safetensors"
+    path = output if output is not None else runs.new_run() / "parent.safetensors"
     detector = build_detector(recipe)
     with bar("Training", quiet=as_json) as report:
         result = fit(detector, data, recipe, progress=lambda now: report(now.step, now.steps))
     figures = {"final_loss": result.losses[-1], "seconds": result.seconds}
-    checkpoint.save(output, detector, recipe, metrics=figures)
+    checkpoint.save(path, detector, recipe, metrics=figures)
+    if output is None:
+        runs.mark_latest(path.parent)
     if as_json:
-        click.echo(json.dumps({"checkpoint": str(output), **figures}))
+        click.echo(json.dumps({"checkpoint": str(path), **figures}))
         return
-    click.echo(f"{output}  ({result.pictures} pictures seen in {result.seconds:.0f} s)")
-    click.echo(f"next: tartlet evaluate {output} --data TEST.json", err=True)
+    click.echo(f"{path}  ({result.pictures} pictures seen in {result.seconds:.0f} s)")
+    click.echo(f"next: tartlet evaluate {path} --data TEST.json", err=True)

@@ -70,8 +70,9 @@ def to_json(summary: Summary) -> bytes:
 
 def tables(summary: Summary) -> Group:
     """The closing tables."""
+    boxes = f"{summary.test_boxes} boxes ({summary.truth})"
     models = Table(
-        title=f"{summary.test_pictures} test pictures, {summary.test_boxes} boxes ({summary.truth})",
+        title=f"{summary.test_pictures} test pictures, {boxes}",
         caption="* pushed to the device; speed is against fp32, one thread",
     )
     models.add_column("model")
