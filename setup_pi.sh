@@ -17,8 +17,8 @@ usage() {
   cat <<'HELP'
 Install the tartlet daemon on a Raspberry Pi.
 
-  sudo ./setup_pi.sh                     install or upgrade, from PyPI
-  sudo ./setup_pi.sh --wheels FOLDER     the same, from wheels in a folder first
+  sudo ./setup_pi.sh                     install or upgrade, from the folders beside this script
+  sudo ./setup_pi.sh --wheels FOLDER     the same, from wheels that were built before
   sudo ./setup_pi.sh --uninstall         remove it, keep models and configuration
   sudo ./setup_pi.sh --uninstall --purge remove everything
 
@@ -151,11 +151,22 @@ make_environment() {
   run /usr/bin/python3 -m venv --system-site-packages "$PREFIX"
 }
 
+# Without --wheels, from the source that this script lies in.
+build_wheels() {
+  if [ -n "$wheels" ]; then return; fi
+  local source
+  source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+  [ -f "$source/device/pyproject.toml" ] && [ -f "$source/shared/pyproject.toml" ] ||
+    die "shared/ and device/ are not beside this script; copy the whole repository, or give --wheels"
+  say "Building tartlet from $source"
+  wheels=$work/wheels
+  run "$PREFIX/bin/python" -m pip --disable-pip-version-check --quiet wheel --no-deps \
+    --wheel-dir "$wheels" "$source/shared" "$source/device" || die "pip failed; $ROLLBACK_HINT"
+}
+
 install_wheels() {
   local constraints arguments=(install --upgrade --upgrade-strategy only-if-needed)
-  constraints=$(mktemp)
-  # shellcheck disable=SC2064  # the name is wanted now, it is gone when the trap runs
-  trap "rm -f '$constraints'" EXIT
+  constraints=$work/constraints.txt
   # Debian's OpenCV and picamera2 are built against Debian's numpy; another one breaks them.
   if ! /usr/bin/python3 -c 'import numpy; print("numpy==" + numpy.__version__)' >"$constraints" 2>/dev/null; then
     [ "$dry_run" = yes ] || die "Debian's numpy does not load; try: apt-get install --reinstall python3-numpy"
@@ -271,9 +282,12 @@ main() {
     uninstall
     return
   fi
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
   check_system
   install_packages
   make_environment
+  build_wheels
   install_wheels
   make_accounts
   make_folders

@@ -112,6 +112,25 @@ def test_a_dry_run_shows_every_step(tmp_path):
         assert step in shown, step
 
 
+def test_without_wheels_it_builds_them_from_the_copy_it_lies_in():
+    shown = dry_run()
+    assert f"{ROOT}/shared {ROOT}/device" in shown
+    assert "--force-reinstall" in shown
+
+
+def test_the_script_alone_says_what_is_missing(tmp_path):
+    alone = tmp_path / "setup_pi.sh"
+    alone.write_bytes(SCRIPT.read_bytes())
+    done = subprocess.run(
+        ["bash", "-c", f'source "{alone}"; wheels=; work=/nowhere; build_wheels'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "copy the whole repository" in done.stderr
+
+
 def test_uninstalling_keeps_models_unless_told_otherwise():
     kept = dry_run("--uninstall")
     assert "rm -rf /opt/tartlet" in kept
