@@ -76,13 +76,16 @@ def own(path: Path, label: str, recipe_path: Path | None) -> Scene:
 
 
 def models_folder() -> Path:
-    """The recipes that come with tartlet: in the repository, or packed beside this package.
+    """The recipes that come with tartlet, in its repository.
 
     Raises:
-        ConfigError: neither is there.
+        ConfigError: this package was installed without the repository.
     """
-    package = Path(__file__).parents[1]
-    for folder in (package / "models", package.parents[1] / "models"):
-        if folder.is_dir():
-            return folder
-    raise errors.ConfigError("the models' recipes are missing", where=str(package))
+    folder = Path(__file__).parents[3] / "models"
+    if not folder.is_dir():
+        raise errors.ConfigError(
+            "the recipe and the test boxes of the demo are not there",
+            where=str(folder),
+            hint="run it from a copy of the repository, or with --video and --recipe",
+        )
+    return folder
