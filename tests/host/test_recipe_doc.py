@@ -37,14 +37,30 @@ def keys() -> list[tuple[str, str, str]]:
         for field in msgspec.structs.fields(struct):
             if isinstance(field.default, NESTED):
                 continue
-            default = "required" if field.required else json.dumps(field.default)
-            found.append((section, field.name, default))
+            found.append((section, field.name, written(field)))
     return found
 
 
+def written(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    return "none" if field.default is None else json.dumps(field.default, default=str)
+
+
+def test_the_page_says_where_fine_tuning_differs() -> None:
+    plain = {field.name: written(field) for field in msgspec.structs.fields(recipe.TrainRecipe)}
+    part = PAGE.split("### `[prune.finetune]` differs in", 1)[1].split("\n## ", 1)[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", part, re.MULTILINE))
+    assert rows == {
+        field.name: written(field)
+        for field in msgspec.structs.fields(recipe.FinetuneRecipe)
+        if not isinstance(field.default, NESTED) and written(field) != plain[field.name]
+    }
+
+
 def rows_of(section: str) -> dict[str, str]:
-    head = f"## `{section}`" if section else "# Recipes"
-    part = PAGE.split(head, 1)[1].split("\n## ", 1)[0]
+    head = f"\n## `{section}`" if section else "# Recipes"
+    part = re.split(r"\n###? ", PAGE.split(head, 1)[1], maxsplit=1)[0]
     return dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", part, re.MULTILINE))
 
 
