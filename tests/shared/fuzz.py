@@ -1,6 +1,6 @@
-"""Coverage-guided fuzzing of everything that takes bytes from the other side, by hand:
+"""Coverage-guided fuzzing of every module here that takes data from outside, by hand:
 
-    pip install atheris && python tests/shared/fuzz.py wire|manifest|detections [seconds]
+    pip install atheris && python tests/shared/fuzz.py TARGET [seconds]
 
 An error of tartlet's own tree is the right answer to rubbish; any other exception is a finding.
 """
@@ -10,7 +10,20 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from tartlet_shared import errors, manifest, messages, wire
+import numpy as np
+
+from tartlet_shared import affine, decode, errors, letterbox, manifest, messages, nms, wire
+from tartlet_shared.affine import Affine
+from tartlet_shared.manifest import Decoding, Level, Tensor
+
+GEOMETRY = letterbox.fit(64, 48, 32, 32)
+STEP = Affine(scale=0.1, zero_point=0)
+HEAD = (
+    Tensor(name="scores", shape=(1, 4, 4, 2), dtype="int8", affine=STEP),
+    Tensor(name="boxes", shape=(1, 4, 4, 4), dtype="int8", affine=STEP),
+)
+FLOAT_HEAD = tuple(Tensor(name=each.name, shape=each.shape, dtype="float32") for each in HEAD)
+DECODING = Decoding(levels=(Level(stride=8, scores=0, boxes=1),))
 
 
 def fuzz_wire(data: bytes) -> None:
@@ -34,7 +47,40 @@ def fuzz_detections(data: bytes) -> None:
     )
 
 
-TARGETS = {"wire": fuzz_wire, "manifest": fuzz_manifest, "detections": fuzz_detections}
+def fuzz_decode(data: bytes) -> None:
+    """Outputs of any value, as integers and as floats, NaN and infinity among them."""
+    integers = np.frombuffer(data.ljust(96, b"\0")[:96], np.int8)
+    outputs = [integers[:32].reshape(HEAD[0].shape), integers[32:].reshape(HEAD[1].shape)]
+    decode.decode(outputs, HEAD, DECODING, GEOMETRY)
+    real = np.frombuffer(data.ljust(384, b"\0")[:384], np.float32)
+    with np.errstate(all="ignore"):
+        outputs = [real[:32].reshape(HEAD[0].shape), real[32:].reshape(HEAD[1].shape)]
+        decode.decode(outputs, FLOAT_HEAD, DECODING, GEOMETRY)
+
+
+def fuzz_geometry(data: bytes) -> None:
+    """Letterbox, quantization and suppression of any numbers."""
+    sizes = np.frombuffer(data.ljust(8, b"\1")[:8], np.uint16).astype(int) + 1
+    boxes = np.frombuffer(data[8 : 8 + len(data[8:]) // 16 * 16], np.float32).reshape(-1, 4)
+    fitted = letterbox.fit(*(int(size) for size in sizes))
+    with np.errstate(all="ignore"):
+        fitted.to_picture(fitted.to_canvas(boxes))
+        affine.dequantize(affine.quantize(np.nan_to_num(boxes), STEP, "int8"), STEP)
+        scores = np.linspace(1, 0, len(boxes), dtype=np.float32)
+        classes = np.zeros(len(boxes), np.int64)
+        kept = nms.non_maximum_suppression(
+            boxes, scores, classes, iou_threshold=0.5, max_detections=10
+        )
+    assert len(set(kept.tolist())) == len(kept) <= 10
+
+
+TARGETS = {
+    "wire": fuzz_wire,
+    "manifest": fuzz_manifest,
+    "detections": fuzz_detections,
+    "decode": fuzz_decode,
+    "geometry": fuzz_geometry,
+}
 
 
 def main() -> None:
