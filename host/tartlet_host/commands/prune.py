@@ -9,7 +9,7 @@ import click
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--data",
     "dataset",
@@ -30,23 +30,29 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    checkpoint: Path, dataset: Path, keep: float | None, output: Path | None, as_json: bool
+    checkpoint: Path | None, dataset: Path, keep: float | None, output: Path | None, as_json: bool
 ) -> None:
     """Remove whole channels from CHECKPOINT and fine-tune what is left.
 
+    Without CHECKPOINT, the newest run's parent.safetensors.
+
     \b
-    Example:
+    Examples:
+      tartlet prune --data data
       tartlet prune runs/latest/parent.safetensors --data data --keep 0.5
     The unpruned network teaches the pruned one. Fewer multiplies are not always faster: measure
     with `tartlet evaluate` or on the device.
     """
     import msgspec
 
+    from tartlet_host import runs
     from tartlet_host.dataset import coco
     from tartlet_host.progress import bar
     from tartlet_host.prune.pruner import prune_and_finetune
     from tartlet_host.train import checkpoint as checkpoints
 
+    if checkpoint is None:
+        checkpoint = runs.latest("parent.safetensors")
     data = coco.read(coco.find(dataset))
     parent = checkpoints.load(checkpoint)
     recipe = parent.recipe
