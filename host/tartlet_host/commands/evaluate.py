@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tartlet_host.commands.options import json_option, print_json, size
+from tartlet_host.commands.options import data_option, json_option, print_json, size
 
 if TYPE_CHECKING:
     from tartlet_host.evaluate.latency import Latency
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    "dataset",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Labelled pictures that training never saw: a COCO .json file or its folder.",
-)
+@data_option("Labelled pictures that training never saw")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),

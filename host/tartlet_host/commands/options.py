@@ -31,6 +31,17 @@ def json_option(function: _F) -> _F:
     return option(function)
 
 
+def data_option(purpose: str) -> Callable[[_F], _F]:
+    """``--data``, required: the labelled pictures, said with what they are for."""
+    return click.option(
+        "--data",
+        "dataset",
+        required=True,
+        type=click.Path(path_type=Path),
+        help=f"{purpose}: a COCO .json file, or a folder with a labels.json.",
+    )
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -7,18 +7,12 @@ from pathlib import Path
 
 import click
 
-from tartlet_host.commands.options import json_option, print_json, say, size
+from tartlet_host.commands.options import data_option, json_option, print_json, say, size
 
 
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    "dataset",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Pictures to choose golden ones from, and the labels: a COCO .json file or its folder.",
-)
+@data_option("Pictures to choose golden ones from, and the labels")
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),

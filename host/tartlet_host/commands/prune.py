@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from tartlet_host.commands.options import data_option, json_option, print_json, say
+
 
 @click.command()
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    "dataset",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Data set to fine-tune on: a COCO .json file or a folder with a labels.json.",
-)
+@data_option("Data set to fine-tune on")
 @click.option(
     "--keep",
     type=click.FloatRange(0, 1, min_open=True),
@@ -28,7 +23,7 @@ import click
     type=click.Path(path_type=Path),
     help="Checkpoint to write.  [default: pruned.safetensors beside CHECKPOINT]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(
     checkpoint: Path | None, dataset: Path, keep: float | None, output: Path | None, as_json: bool
 ) -> None:
@@ -79,8 +74,8 @@ def command(
         pruning_history=(*parent.pruning_history, pruned.step),
     )
     if as_json:
-        click.echo(json.dumps({"checkpoint": str(output), **figures}))
+        print_json({"checkpoint": str(output), **figures})
         return
     kept = pruned.multiplies_after / pruned.multiplies_before
     click.echo(f"{output}  ({kept:.0%} of the multiplies left)")
-    click.echo(f"next: tartlet quantize {output} --data {dataset}", err=True)
+    say(f"next: tartlet quantize {output} --data {dataset}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tartlet_host.commands.options import json_option, print_json, say, size
+from tartlet_host.commands.options import data_option, json_option, print_json, say, size
 
 if TYPE_CHECKING:
     from tartlet_host.dataset.sample import Dataset
@@ -19,13 +19,7 @@ PARITY_PICTURES = 16
 
 @click.command()
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    "dataset",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Training pictures to calibrate with: a COCO .json file or a folder with a labels.json.",
-)
+@data_option("Training pictures to calibrate with")
 @click.option(
     "-o",
     "--output",

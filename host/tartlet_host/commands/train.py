@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from tartlet_host.commands.options import json_option, print_json, say
 
 
 @click.command()
@@ -22,7 +23,7 @@ import click
     type=click.Path(path_type=Path),
     help="Checkpoint to write.  [default: runs/<time>/parent.safetensors]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(dataset: Path, recipe_path: Path | None, output: Path | None, as_json: bool) -> None:
     """Train a detector on DATASET, a COCO .json file or a folder with a labels.json.
 
@@ -53,7 +54,7 @@ def command(dataset: Path, recipe_path: Path | None, output: Path | None, as_jso
     if output is None:
         runs.mark_latest(path.parent)
     if as_json:
-        click.echo(json.dumps({"checkpoint": str(path), **figures}))
+        print_json({"checkpoint": str(path), **figures})
         return
     click.echo(f"{path}  ({result.pictures} pictures seen in {result.seconds:.0f} s)")
-    click.echo(f"next: tartlet evaluate {path} --data TEST.json", err=True)
+    say(f"next: tartlet evaluate {path} --data TEST.json")
