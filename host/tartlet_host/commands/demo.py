@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -49,7 +50,12 @@ def command(video: Path | None, label: str, recipe_path: Path | None, as_json: b
     scene = scenes.own(video, label, recipe_path) if video else scenes.people(recipe_path)
     folder = runs.new_run()
     say(f"results go to {folder}")
-    summary = run(scene, folder, quiet=as_json)
+    # Ended from outside, it must stop its servers as after Ctrl-C.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        summary = run(scene, folder, quiet=as_json)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     runs.mark_latest(folder)
     if as_json:
         click.echo(summaries.to_json(summary).decode(), nl=False)

@@ -83,8 +83,8 @@ def command(
     \b
     JSON: {dataset, pictures, boxes, ignored, sheets: [file]}
     """
-    from tartlet_host.dataset.contact_sheet import summary
     from tartlet_host.dataset.from_motion import label_from_motion
+    from tartlet_host.dataset.sample import count
     from tartlet_host.progress import bar
 
     with bar("Labelling from motion", quiet=as_json) as report:
@@ -93,7 +93,8 @@ def command(
         )
     if model is not None:
         labelled = _refined(labelled, model, output, as_json)
-    pictures, boxes, ignored = summary(labelled.dataset.samples)
+    pictures = len(labelled.dataset.samples)
+    boxes, ignored = count(labelled.dataset)
     if as_json:
         print_json(
             {

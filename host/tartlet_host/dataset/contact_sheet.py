@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -92,13 +92,3 @@ def _write(picture: Picture, text: str, at: tuple[int, int], size: float) -> Non
     face = cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(picture, text, at, face, size, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(picture, text, at, face, size, _INK, 1, cv2.LINE_AA)
-
-
-def summary(samples: Iterable[Sample]) -> tuple[int, int, int]:
-    """Pictures, labels and ignored regions."""
-    pictures = labels = ignored = 0
-    for sample in samples:
-        pictures += 1
-        ignored += int(sample.ignore.sum())
-        labels += int((~sample.ignore).sum())
-    return pictures, labels, ignored

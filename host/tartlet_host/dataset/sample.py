@@ -43,3 +43,9 @@ class Dataset:
 
     labels: tuple[str, ...]
     samples: tuple[Sample, ...]
+
+
+def count(dataset: Dataset) -> tuple[int, int]:
+    """Labels and ignored regions, in all pictures together."""
+    ignored = sum(int(sample.ignore.sum()) for sample in dataset.samples)
+    return sum(len(sample.boxes) for sample in dataset.samples) - ignored, ignored

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tartlet_device.pictures import decode_picture
 from tartlet_device.preprocess import Picture
-from tartlet_host.dataset.contact_sheet import summary as count
 from tartlet_host.dataset.from_motion import Labelled
 from tartlet_host.dataset.loader import read_picture
-from tartlet_host.dataset.sample import Dataset
+from tartlet_host.dataset.sample import Dataset, count
 from tartlet_host.demo.path import Measured, Watched
 from tartlet_host.demo.scene import Scene
 from tartlet_host.demo.summary import Summary, Transfer
@@ -112,7 +111,8 @@ def _device(
 
 
 def _labels(labelled: Labelled) -> list[str]:
-    pictures, boxes, ignored = count(labelled.dataset.samples)
+    pictures = len(labelled.dataset.samples)
+    boxes, ignored = count(labelled.dataset)
     return [
         f"{boxes} boxes on {pictures} frames came from motion alone; nobody drew one. What differs "
         "from the empty scene and has the size that a person has at that place became a box.",
