@@ -48,3 +48,20 @@ def make_squares(tmp_path: Path) -> MakeSquares:
         return Dataset(labels, tuple(samples))
 
     return make
+
+
+@pytest.fixture
+def same_outputs() -> Callable[..., bool]:
+    """Whether two networks give bit-equal outputs for pictures (B, 3, H, W)."""
+    import torch
+
+    def compare(first: torch.nn.Module, second: torch.nn.Module, pictures: torch.Tensor) -> bool:
+        with torch.no_grad():
+            pairs = zip(first(pictures), second(pictures), strict=True)
+            return all(
+                torch.equal(mine, theirs)
+                for one, two in pairs
+                for mine, theirs in zip(one, two, strict=True)
+            )
+
+    return compare

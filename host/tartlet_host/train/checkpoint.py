@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import safetensors
 import safetensors.torch
-import torch
 
 from tartlet_host.files import write_atomically
 from tartlet_host.model.channels import ChannelCounts, channel_counts, resize_channels
@@ -141,14 +140,3 @@ def _corrupt(path: Path, error: Exception) -> CheckpointCorrupt:
         where=str(path),
         hint="copy it again, or train it again with tartlet train",
     )
-
-
-def same_outputs(first: Detector, second: Detector, pictures: torch.Tensor) -> bool:
-    """Whether two networks give bit-equal outputs for (B, 3, H, W) pictures."""
-    with torch.no_grad():
-        pairs = zip(first(pictures), second(pictures), strict=True)
-        return all(
-            torch.equal(mine, theirs)
-            for one, two in pairs
-            for mine, theirs in zip(one, two, strict=True)
-        )

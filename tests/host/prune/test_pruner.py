@@ -20,7 +20,6 @@ from tartlet_host.recipe import (
     Recipe,
     default_recipe,
 )
-from tartlet_host.train import checkpoint
 from tartlet_shared.errors import ModelError
 
 MakeSquares = Callable[..., Dataset]
@@ -83,12 +82,12 @@ def test_the_canvas_can_shrink(make_squares: MakeSquares) -> None:
     assert report.multiplies_after == count_multiplies(detector, smaller)
 
 
-def test_keeping_all_changes_nothing() -> None:
+def test_keeping_all_changes_nothing(same_outputs: Callable[..., bool]) -> None:
     plan = recipe(keep_multiplies=1.0)
     detector, whole = build_detector(plan).eval(), build_detector(plan).eval()
     report = prune(detector, plan)
     assert report.layers == {}
-    assert checkpoint.same_outputs(detector, whole, torch.randn(1, 3, 64, 96))
+    assert same_outputs(detector, whole, torch.randn(1, 3, 64, 96))
 
 
 def test_the_largest_channels_stay() -> None:
@@ -108,7 +107,9 @@ def test_too_much_is_refused() -> None:
     assert "max_ratio" in caught.value.hint
 
 
-def test_finetuning_leaves_the_parent_alone(make_squares: MakeSquares) -> None:
+def test_finetuning_leaves_the_parent_alone(
+    make_squares: MakeSquares, same_outputs: Callable[..., bool]
+) -> None:
     settings = FinetuneRecipe(steps=2, batch_size=2)
     plan = recipe(keep_multiplies=0.4, strides=(8, 16), finetune=settings)
     parent = build_detector(plan).eval()
@@ -116,4 +117,4 @@ def test_finetuning_leaves_the_parent_alone(make_squares: MakeSquares) -> None:
     detector, report, result = prune_and_finetune(parent, make_squares(2), plan)
     assert len(result.losses) == 2
     assert count_multiplies(detector, plan.input) == report.multiplies_after
-    assert checkpoint.same_outputs(parent, twin, torch.randn(1, 3, 64, 96))
+    assert same_outputs(parent, twin, torch.randn(1, 3, 64, 96))
