@@ -3,7 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON_SOURCES := shared device host benchmarks tests
 
-.PHONY: help prepare demo test check lint format types unit bench clean
+.PHONY: help prepare demo test check lint format types unit bench pi clean
+NAME := pi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -36,6 +37,9 @@ format: prepare ## Bring the sources into the house's form
 
 bench: prepare ## Print every figure beside its goal; writes runs/bench.json
 	@$(BIN)/python -m benchmarks
+
+pi: prepare ## Start a virtual Raspberry Pi and say how to reach it; NAME=b for a second
+	@$(BIN)/python -m tests.system.virtual_pi start $(NAME)
 
 clean: ## Remove what was built, keep runs/
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,62 @@
+"""Virtual Pis from the shell: ``python -m tests.system.virtual_pi start pi``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from tests.system.virtual_pi import image, instance, needs
+from tests.system.virtual_pi.releases import RELEASES
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="virtual_pi", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("start", help="start one, and say how to reach it")
+    start.add_argument("name", nargs="?", default="pi")
+    start.add_argument("--release", choices=RELEASES, default="trixie")
+    start.add_argument("--cpu", default=image.CPU, help="such as cortex-a72 (a Pi 4)")
+    start.add_argument("--scene", type=Path, help="folder of JPEGs that its camera sees")
+    stop = commands.add_parser("stop", help="stop one, and delete what it wrote")
+    stop.add_argument("name", nargs="?", default="pi")
+    commands.add_parser("list", help="list those that run")
+    commands.add_parser("build", help="build the images")
+    arguments = parser.parse_args()
+
+    reason = needs.missing()
+    if reason:
+        print(reason, file=sys.stderr)
+        return 1
+    cache = image.default_cache()
+    base = cache / "instances"
+    try:
+        if arguments.command == "build":
+            for release in RELEASES.values():
+                print(image.ensure(release, cache))
+        elif arguments.command == "start":
+            print("The first time, its image is built: about six minutes.", file=sys.stderr)
+            root = image.ensure(RELEASES[arguments.release], cache)
+            pi = instance.start(
+                arguments.name,
+                [root],
+                base,
+                cpu=arguments.cpu,
+                scene=arguments.scene,
+                bound=False,
+            )
+            print(f"{pi.name} runs. Log in:\n  {shlex.join(pi.ssh_words)}")
+        elif arguments.command == "stop":
+            instance.remove(instance.load(arguments.name, base))
+        else:
+            print("\n".join(instance.names(base)))
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

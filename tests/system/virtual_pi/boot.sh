@@ -1,0 +1,22 @@
+#!/bin/sh
+# Boot a virtual Pi, inside namespaces of its own (see instance.py). They end with this process, and
+# with them the mounts, the network and every process of the Pi.
+# Arguments: the instance's folder, its name, the layers of its file system (topmost first).
+set -eu
+folder=$1 name=$2 layers=$3
+
+mount --make-rprivate /
+mkdir -p "$folder/root" "$folder/upper" "$folder/work"
+mount -t overlay overlay \
+  -o "lowerdir=$layers,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
+cp -a --no-preserve=timestamps "$folder/stage/." "$folder/root/"
+ip link set lo up
+
+# systemd wants the unified hierarchy, whatever this machine has. Own cgroups, so that several Pis do
+# not meet in one.
+mount -t cgroup2 none /sys/fs/cgroup
+mkdir -p "/sys/fs/cgroup/virtual-pi-$name"
+echo $$ >"/sys/fs/cgroup/virtual-pi-$name/cgroup.procs"
+
+exec systemd-nspawn --quiet --boot --directory="$folder/root" --machine="$name" \
+  --register=no --keep-unit --resolv-conf=off --link-journal=no --console=pipe </dev/null

@@ -1,0 +1,447 @@
+"""A running virtual Pi: started, reached over SSH, rebooted, cut off, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tartlet_host.remote.inventory import Device
+from tests.system.virtual_pi.image import CPU
+
+_HERE = Path(__file__).parent
+_CAMERA = _HERE / "camera"
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 20.0
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that we started; its start time tells it from a later one of the same number."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process of that number now."""
+        return cls(pid, _started(pid))
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return _started(self.pid) == self.started
+
+    def kill(self) -> None:
+        """End it and its children at once, and wait until it is gone."""
+        if not self.alive():
+            return
+        for pid in (_inner(self.pid), self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                if pid:
+                    os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        _wait_until(lambda: not self.alive(), f"process {self.pid} does not end")
+
+
+@dataclass(frozen=True)
+class VirtualPi:
+    """A running instance.
+
+    Attributes:
+        name: of the instance, and its host name.
+        folder: everything that it wrote, and its keys.
+        port: of its SSH server, on 127.0.0.1.
+        layers: read-only folders that its file system consists of, the topmost first.
+        supervisor: ends everything of the instance when it ends.
+        network: the process that passes the port on.
+    """
+
+    name: str
+    folder: Path
+    port: int
+    layers: tuple[Path, ...]
+    supervisor: Process
+    network: Process
+
+    @property
+    def root(self) -> Path:
+        """Its file tree, as seen from this machine, while it runs."""
+        return Path(f"/proc/{_inner(self.supervisor.pid)}/root{self.folder}/root")
+
+    @property
+    def identity(self) -> Path:
+        """Private key of the user pi."""
+        return self.folder / "user_key"
+
+    @property
+    def host_key(self) -> str:
+        """Its SSH host key, as in a known_hosts file, without the name."""
+        text = (self.folder / "stage/etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        return " ".join(text.split()[:2])
+
+    @property
+    def device(self) -> Device:
+        """What the laptop knows of it once it was added."""
+        return Device(
+            name=self.name,
+            address="127.0.0.1",
+            user="pi",
+            port=self.port,
+            host_key=self.host_key,
+            identity=str(self.identity),
+        )
+
+    @property
+    def ssh_words(self) -> list[str]:
+        """The OpenSSH command that logs in."""
+        return [
+            "ssh",
+            *("-F", "none"),
+            *("-i", str(self.identity)),
+            *("-p", str(self.port)),
+            *("-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}"),
+            *("-o", "BatchMode=yes"),
+            *("-o", "LogLevel=ERROR"),
+            "pi@127.0.0.1",
+        ]
+
+    def run(
+        self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as the user pi, over SSH.
+
+        Raises:
+            AssertionError: it ended with another code than 0, and ``check`` is set.
+        """
+        done = subprocess.run(
+            [*self.ssh_words, command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+
+def start(
+    name: str,
+    layers: Sequence[Path],
+    base: Path,
+    *,
+    cpu: str = CPU,
+    scene: Path | None = None,
+    bound: bool = True,
+) -> VirtualPi:
+    """Start an instance, or start one again that was stopped or cut off and not removed.
+
+    Args:
+        name: lower-case letters, digits and dashes.
+        layers: an image, and what was frozen on top of it; the topmost first.
+        base: folder of all instances.
+        cpu: which processor the emulator shows, such as "cortex-a72" (a Pi 4).
+        scene: folder of JPEGs (even width and height) that its camera sees; None for no camera.
+        bound: it ends with this process, however that ends.
+
+    Raises:
+        RuntimeError: one of that name runs already, or it does not start.
+    """
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", name):
+        raise ValueError(f"{name!r}: lower-case letters, digits and dashes only")
+    sweep(base)
+    folder = base / name
+    if (folder / "state.json").exists():
+        raise RuntimeError(f"a virtual Pi named {name!r} runs already")
+    _write_stage(folder, name, cpu, scene)
+    bind = ["setpriv", "--pdeathsig", "KILL"] if bound else []
+    with (folder / "console.log").open("ab") as console:
+        supervisor = subprocess.Popen(
+            [
+                *bind,
+                *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"),
+                *("--mount-proc", "sh", str(_HERE / "boot.sh"), str(folder), name),
+                ":".join(str(layer) for layer in layers),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+        _wait_until(lambda: _inner(supervisor.pid) > 0, "its namespaces were not made")
+        port = _free_port()
+        (folder / "network").touch()
+        network = subprocess.Popen(
+            [
+                *bind,
+                *("unshare", "--mount", "sh", str(_HERE / "network.sh")),
+                *(str(_inner(supervisor.pid)), str(folder / "network"), str(port)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+    pi = VirtualPi(
+        name=name,
+        folder=folder,
+        port=port,
+        layers=tuple(layers),
+        supervisor=Process.of(supervisor.pid),
+        network=Process.of(network.pid),
+    )
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {pi.host_key}\n")
+    (folder / "state.json").write_text(json.dumps(asdict(pi), default=str))
+    try:
+        wait_for_ssh(pi)
+    except BaseException:
+        cut_power(pi)
+        raise
+    return pi
+
+
+def load(name: str, base: Path) -> VirtualPi:
+    """The running instance of that name.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    sweep(base)
+    try:
+        state = json.loads((base / name / "state.json").read_text())
+    except FileNotFoundError:
+        raise RuntimeError(f"no virtual Pi named {name!r} runs") from None
+    return VirtualPi(
+        name=state["name"],
+        folder=Path(state["folder"]),
+        port=state["port"],
+        layers=tuple(Path(layer) for layer in state["layers"]),
+        supervisor=Process(**state["supervisor"]),
+        network=Process(**state["network"]),
+    )
+
+
+def names(base: Path) -> list[str]:
+    """Of all running instances."""
+    sweep(base)
+    return sorted(state.parent.name for state in base.glob("*/state.json"))
+
+
+def wait_for_ssh(pi: VirtualPi) -> None:
+    """Until it lets users in.
+
+    Raises:
+        RuntimeError: it ended, or takes too long; the end of its console is in the text.
+    """
+
+    def ready() -> bool:
+        if not pi.supervisor.alive():
+            raise RuntimeError(f"{pi.name} ended while it started:\n{_console(pi)}")
+        return _greets(pi.port) and pi.run("true", check=False).returncode == 0
+
+    try:
+        _wait_until(ready, f"{pi.name} does not answer", _START_TIMEOUT_S)
+    except TimeoutError as error:
+        raise RuntimeError(f"{error}:\n{_console(pi)}") from None
+
+
+def cut_power(pi: VirtualPi) -> None:
+    """End it at once, as if its plug were pulled. What it wrote stays, to be started again."""
+    pi.supervisor.kill()
+    pi.network.kill()
+    (pi.folder / "state.json").unlink(missing_ok=True)
+    _remove_cgroups(pi.name)
+
+
+def shut_down(pi: VirtualPi) -> None:
+    """Let its services end in order. What it wrote stays, to be started again."""
+    pi.run("sudo systemctl poweroff", check=False)
+    with contextlib.suppress(TimeoutError):
+        _wait_until(lambda: not pi.supervisor.alive(), "", _STOP_TIMEOUT_S)
+    cut_power(pi)
+
+
+def reboot(pi: VirtualPi) -> None:
+    """Restart its system in order, and wait until it lets users in."""
+    before = pi.run("cat /run/boot-mark 2>/dev/null; sudo touch /run/boot-mark").stdout
+    assert before == ""
+    pi.run("sudo systemctl reboot", check=False)
+
+    def new() -> bool:
+        found = pi.run("test ! -e /run/boot-mark", check=False)
+        return found.returncode == 0
+
+    _wait_until(new, f"{pi.name} did not restart", _START_TIMEOUT_S)
+
+
+def remove(pi: VirtualPi) -> None:
+    """Cut its power and delete what it wrote."""
+    cut_power(pi)
+    shutil.rmtree(pi.folder)
+
+
+def freeze(pi: VirtualPi, layer: Path) -> tuple[Path, ...]:
+    """Shut it down and keep what it wrote as a layer; the layers to start others from."""
+    shut_down(pi)
+    (pi.folder / "upper").rename(layer)
+    shutil.rmtree(pi.folder)
+    return (layer, *pi.layers)
+
+
+@contextlib.contextmanager
+def running(
+    name: str, layers: Sequence[Path], base: Path, *, cpu: str = CPU, scene: Path | None = None
+) -> Iterator[VirtualPi]:
+    """An instance for as long as the context lasts; nothing stays behind."""
+    pi = start(name, layers, base, cpu=cpu, scene=scene)
+    try:
+        yield pi
+    finally:
+        remove(pi)
+
+
+def sweep(base: Path) -> None:
+    """Remove what instances left whose starter was killed."""
+    for state in base.glob("*/state.json"):
+        recorded = json.loads(state.read_text())
+        if not Process(**recorded["supervisor"]).alive():
+            Process(**recorded["network"]).kill()
+            _remove_cgroups(recorded["name"])
+            shutil.rmtree(state.parent)
+
+
+def _write_stage(folder: Path, name: str, cpu: str, scene: Path | None) -> None:
+    """The files that make this instance differ from its image."""
+    stage = folder / "stage"
+    keys = stage / "etc/ssh"
+    if not keys.exists():
+        keys.mkdir(parents=True)
+        for path in (keys / "ssh_host_ed25519_key", folder / "user_key"):
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True
+            )
+    _put(stage / "etc/hostname", f"{name}\n")
+    _put(stage / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
+    # Services get it from systemd, logins from PAM.
+    _put(
+        stage / "etc/systemd/system.conf.d/cpu.conf",
+        f"[Manager]\nDefaultEnvironment=QEMU_CPU={cpu}\n",
+    )
+    _put(stage / "etc/environment", f"QEMU_CPU={cpu}\n")
+    authorized = stage / "home/pi/.ssh/authorized_keys"
+    _put(authorized, (folder / "user_key.pub").read_text())
+    for path in (authorized, authorized.parent, authorized.parent.parent):
+        os.chown(path, 1000, 1000)
+    authorized.parent.chmod(0o700)
+    if scene is not None:
+        _stage_camera(stage, scene)
+
+
+def _stage_camera(stage: Path, scene: Path) -> None:
+    pipeline = stage / "usr/share/libcamera/pipeline/virtual"
+    pipeline.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_CAMERA / "virtual.yaml", pipeline / "virtual.yaml")
+    library = stage / "usr/lib/python3/dist-packages"
+    shutil.copytree(
+        _CAMERA / "dist-packages",
+        library,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    # On a Pi, who uses the camera holds a lock on this file; the adapter does so here.
+    _put(stage / "etc/tmpfiles.d/camera.conf", "f /dev/media0 0660 root video\n")
+    show(stage, scene)
+
+
+def show(root: Path, scene: Path) -> None:
+    """Put other pictures before the camera of a file tree; it looks when it is opened."""
+    place = root / "srv/scene"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    # Any other file there, and libcamera drops the camera.
+    for picture in sorted(scene.glob("*.jpg")):
+        shutil.copyfile(picture, place / picture.name)
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _inner(supervisor: int) -> int:
+    """The first process inside the namespaces; 0 while there is none."""
+    try:
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    except OSError:
+        return 0
+    return int(children[0]) if children else 0
+
+
+def _started(pid: int) -> int:
+    """When a process started, in the kernel's ticks; -1 if it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return -1
+    return -1 if fields[0] in "ZX" else int(fields[19])
+
+
+def _greets(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _remove_cgroups(name: str) -> None:
+    for hierarchy in (_CGROUPS, _CGROUPS / "unified"):
+        top = hierarchy / f"virtual-pi-{name}"
+        if not top.is_dir():
+            continue
+        folders = [each for each in top.rglob("*") if each.is_dir()]
+        for folder in [*sorted(folders, key=lambda each: -len(each.parts)), top]:
+            _wait_until(functools.partial(_rmdir, folder), f"{folder} stays")
+
+
+def _rmdir(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a process of it is still ending
+        return False
+    return True
+
+
+def _console(pi: VirtualPi) -> str:
+    lines = (pi.folder / "console.log").read_text(errors="replace").splitlines()
+    return "\n".join(lines[-30:])
+
+
+def _wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.05)
