@@ -26,7 +26,7 @@ lint: prepare ## Style and import rules
 	@$(BIN)/lint-imports --no-cache --no-logo
 
 types: prepare ## mypy, strict
-	@$(BIN)/mypy shared device host benchmarks
+	@$(BIN)/mypy shared device host benchmarks tests/system/pi tests/system/virtual_pi tests/hardware
 
 unit: prepare ## Tests without training and without servers
 	@$(BIN)/python -m pytest -q -m "not training and not system"

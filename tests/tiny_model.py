@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from tartlet_device import runtime
 from tartlet_device.detector import Detector
+from tartlet_device.preprocess import Picture
 from tartlet_shared import bundle as bundles
 from tartlet_shared import manifest
 from tartlet_shared.manifest import Decoding, Expected, Golden, Level, Manifest, Preprocessing
@@ -26,7 +28,9 @@ DECODING = Decoding(
 )
 
 
-def bright_picture(*spots: tuple[int, int, int, int], width=128, height=96) -> np.ndarray:
+def bright_picture(
+    *spots: tuple[int, int, int, int], width: int = 128, height: int = 96
+) -> Picture:
     """A dark picture with bright rectangles (left, top, right, bottom)."""
     picture = np.full((height, width, 3), 20, np.uint8)
     for left, top, right, bottom in spots:
@@ -45,7 +49,7 @@ class BundleMaker:
         name: str = "bright",
         *,
         model: Path = BRIGHT_MODEL,
-        runtime_name: str = "litert",
+        runtime_name: Literal["litert", "onnx"] = "litert",
         change: Callable[[Manifest], Manifest] = lambda made: made,
         spots: tuple[tuple[int, int, int, int], ...] = ((32, 32, 64, 64),),
     ) -> Path:

@@ -64,21 +64,23 @@ class VirtualPi:
         folder: everything that it wrote, and its keys.
         port: of its SSH server, on 127.0.0.1.
         layers: read-only folders that its file system consists of, the topmost first.
-        supervisor: ends everything of the instance when it ends.
-        network: the process that passes the port on.
     """
 
     name: str
     folder: Path
     port: int
     layers: tuple[Path, ...]
-    supervisor: Process
-    network: Process
 
     @property
     def root(self) -> Path:
         """Its file tree, as seen from this machine, while it runs."""
-        return Path(f"/proc/{_inner(self.supervisor.pid)}/root{self.folder}/root")
+        supervisor, _ = _processes(self.folder)
+        return Path(f"/proc/{_inner(supervisor.pid)}/root{self.folder}/root")
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has power."""
+        return any(process.alive() for process in _processes(self.folder)[:1])
 
     @property
     def identity(self) -> Path:
@@ -147,7 +149,7 @@ def start(
     scene: Path | None = None,
     bound: bool = True,
 ) -> VirtualPi:
-    """Start an instance, or start one again that was stopped or cut off and not removed.
+    """Start a new instance.
 
     Args:
         name: lower-case letters, digits and dashes.
@@ -167,14 +169,27 @@ def start(
     if (folder / "state.json").exists():
         raise RuntimeError(f"a virtual Pi named {name!r} runs already")
     _write_stage(folder, name, cpu, scene)
+    pi = VirtualPi(name=name, folder=folder, port=_free_port(), layers=tuple(layers))
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{pi.port} {pi.host_key}\n")
+    power_on(pi, bound=bound)
+    return pi
+
+
+def power_on(pi: VirtualPi, *, bound: bool = True) -> None:
+    """Boot an instance: a new one, or one whose power was cut, with what it wrote.
+
+    Raises:
+        RuntimeError: it does not start; the end of its console is in the text.
+    """
+    folder = pi.folder
     bind = ["setpriv", "--pdeathsig", "KILL"] if bound else []
     with (folder / "console.log").open("ab") as console:
         supervisor = subprocess.Popen(
             [
                 *bind,
                 *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"),
-                *("--mount-proc", "sh", str(_HERE / "boot.sh"), str(folder), name),
-                ":".join(str(layer) for layer in layers),
+                *("--mount-proc", "sh", str(_HERE / "boot.sh"), str(folder), pi.name),
+                *(_cgroup(pi), ":".join(str(layer) for layer in pi.layers)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -182,35 +197,29 @@ def start(
             start_new_session=True,
         )
         _wait_until(lambda: _inner(supervisor.pid) > 0, "its namespaces were not made")
-        port = _free_port()
         (folder / "network").touch()
         network = subprocess.Popen(
             [
                 *bind,
                 *("unshare", "--mount", "sh", str(_HERE / "network.sh")),
-                *(str(_inner(supervisor.pid)), str(folder / "network"), str(port)),
+                *(str(_inner(supervisor.pid)), str(folder / "network"), str(pi.port)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
             start_new_session=True,
         )
-    pi = VirtualPi(
-        name=name,
-        folder=folder,
-        port=port,
-        layers=tuple(layers),
-        supervisor=Process.of(supervisor.pid),
-        network=Process.of(network.pid),
-    )
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {pi.host_key}\n")
-    (folder / "state.json").write_text(json.dumps(asdict(pi), default=str))
+    state = {
+        "pi": asdict(pi),
+        "supervisor": asdict(Process.of(supervisor.pid)),
+        "network": asdict(Process.of(network.pid)),
+    }
+    (folder / "state.json").write_text(json.dumps(state, default=str))
     try:
         wait_for_ssh(pi)
     except BaseException:
         cut_power(pi)
         raise
-    return pi
 
 
 def load(name: str, base: Path) -> VirtualPi:
@@ -224,13 +233,12 @@ def load(name: str, base: Path) -> VirtualPi:
         state = json.loads((base / name / "state.json").read_text())
     except FileNotFoundError:
         raise RuntimeError(f"no virtual Pi named {name!r} runs") from None
+    found = state["pi"]
     return VirtualPi(
-        name=state["name"],
-        folder=Path(state["folder"]),
-        port=state["port"],
-        layers=tuple(Path(layer) for layer in state["layers"]),
-        supervisor=Process(**state["supervisor"]),
-        network=Process(**state["network"]),
+        name=found["name"],
+        folder=Path(found["folder"]),
+        port=found["port"],
+        layers=tuple(Path(layer) for layer in found["layers"]),
     )
 
 
@@ -248,7 +256,7 @@ def wait_for_ssh(pi: VirtualPi) -> None:
     """
 
     def ready() -> bool:
-        if not pi.supervisor.alive():
+        if not pi.runs:
             raise RuntimeError(f"{pi.name} ended while it started:\n{_console(pi)}")
         return _greets(pi.port) and pi.run("true", check=False).returncode == 0
 
@@ -260,17 +268,17 @@ def wait_for_ssh(pi: VirtualPi) -> None:
 
 def cut_power(pi: VirtualPi) -> None:
     """End it at once, as if its plug were pulled. What it wrote stays, to be started again."""
-    pi.supervisor.kill()
-    pi.network.kill()
+    for process in _processes(pi.folder):
+        process.kill()
     (pi.folder / "state.json").unlink(missing_ok=True)
-    _remove_cgroups(pi.name)
+    _remove_cgroup(_cgroup(pi))
 
 
 def shut_down(pi: VirtualPi) -> None:
     """Let its services end in order. What it wrote stays, to be started again."""
     pi.run("sudo systemctl poweroff", check=False)
     with contextlib.suppress(TimeoutError):
-        _wait_until(lambda: not pi.supervisor.alive(), "", _STOP_TIMEOUT_S)
+        _wait_until(lambda: not pi.runs, "", _STOP_TIMEOUT_S)
     cut_power(pi)
 
 
@@ -316,11 +324,22 @@ def running(
 def sweep(base: Path) -> None:
     """Remove what instances left whose starter was killed."""
     for state in base.glob("*/state.json"):
-        recorded = json.loads(state.read_text())
-        if not Process(**recorded["supervisor"]).alive():
-            Process(**recorded["network"]).kill()
-            _remove_cgroups(recorded["name"])
+        supervisor, network = _processes(state.parent)
+        if not supervisor.alive():
+            network.kill()
             shutil.rmtree(state.parent)
+    for events in _CGROUPS.glob("**/virtual-pi-*/cgroup.events"):
+        if "populated 0" in events.read_text():
+            _remove_cgroup(events.parent.name)
+
+
+def _processes(folder: Path) -> list[Process]:
+    """The one that ends everything of the instance when it ends, and the one of its network."""
+    try:
+        state = json.loads((folder / "state.json").read_text())
+    except FileNotFoundError:
+        return []
+    return [Process(**state[name]) for name in ("supervisor", "network")]
 
 
 def _write_stage(folder: Path, name: str, cpu: str, scene: Path | None) -> None:
@@ -414,11 +433,12 @@ def _free_port() -> int:
         return port
 
 
-def _remove_cgroups(name: str) -> None:
-    for hierarchy in (_CGROUPS, _CGROUPS / "unified"):
-        top = hierarchy / f"virtual-pi-{name}"
-        if not top.is_dir():
-            continue
+def _cgroup(pi: VirtualPi) -> str:
+    return f"virtual-pi-{pi.name}-{pi.port}"
+
+
+def _remove_cgroup(name: str) -> None:
+    for top in _CGROUPS.glob(f"**/{name}"):
         folders = [each for each in top.rglob("*") if each.is_dir()]
         for folder in [*sorted(folders, key=lambda each: -len(each.parts)), top]:
             _wait_until(functools.partial(_rmdir, folder), f"{folder} stays")

@@ -1,0 +1,133 @@
+"""The way of a model onto a Pi and of pictures from it, and everything that interrupts it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from tests.system.pi.laptop import Laptop
+from tests.system.virtual_pi import instance
+from tests.system.virtual_pi.instance import VirtualPi
+from tests.tiny_model import BundleMaker
+
+SPOTS = {(320, 240, 640, 480), (960, 80, 1120, 240)}
+
+
+def served(laptop: Laptop, *, within_s: float = 120) -> dict[str, Any]:
+    """The device's status, as soon as its daemon answers and its camera works."""
+    deadline = time.monotonic() + within_s
+    while True:
+        done = laptop.run("status", "--json")
+        if done.returncode == 0:
+            status: dict[str, Any] = laptop.ask("status")
+            if not status["camera_error"]:
+                return status
+        assert time.monotonic() < deadline, done.stdout + done.stderr
+        time.sleep(0.5)
+
+
+def sees_the_scene(laptop: Laptop) -> bool:
+    """Whether the model finds the two spots that are before the camera."""
+    found = laptop.ask("predict", "--no-picture")["detections"]
+    boxes = {tuple(round(edge / 80) * 80 for edge in each["box"]) for each in found}
+    return boxes == SPOTS
+
+
+def serving(laptop: Laptop) -> str:
+    """Name of the model that serves."""
+    return str(served(laptop)["model"]["name"])
+
+
+def main_process(pi: VirtualPi) -> str:
+    return pi.run("systemctl show --value -p MainPID tartlet").stdout.strip()
+
+
+def test_from_push_to_rollback(
+    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker, tmp_path: Path
+) -> None:
+    first, second = make_bundle("first"), make_bundle("second")
+    pushed = laptop.ask("push", first)
+    assert pushed["serves"]
+    assert pushed["self_test"]["detections"] == 1
+    assert sees_the_scene(laptop)
+
+    photo = tmp_path / "photo.jpg"
+    laptop.ask("capture", "--output", photo)
+    picture = cv2.imread(str(photo))
+    assert picture is not None
+    assert picture.shape == (720, 1280, 3)
+    assert picture[360, 480].mean() > 200 > 60 > picture[600, 900].mean()
+
+    assert laptop.ask("push", second)["serves"]
+    assert serving(laptop) == "second"
+    laptop.ask("rollback")
+    assert serving(laptop) == "first"
+    assert sees_the_scene(laptop)
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("moment", [0.0, 1.0, 2.5, 4.0])
+def test_a_daemon_that_is_killed_while_a_model_is_pushed(
+    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker, moment: float
+) -> None:
+    old, new = make_bundle("old"), make_bundle("new")
+    laptop.ask("push", old)
+    push = laptop.start("push", new)
+    time.sleep(moment)
+    pi.run("sudo systemctl kill --signal=KILL tartlet")
+    push.communicate(timeout=300)
+    # An answer means that it is committed; without one, either is right, but one of them serves.
+    assert serving(laptop) in ({"new"} if push.returncode == 0 else {"old", "new"})
+    assert sees_the_scene(laptop)
+    # And nothing of it is in the way of the next push.
+    assert laptop.ask("push", new)["serves"]
+
+
+@pytest.mark.virtual
+def test_the_watchdog_restarts_a_daemon_that_hangs(
+    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
+) -> None:
+    laptop.ask("push", make_bundle("watched"))
+    folder = "/run/systemd/system/tartlet.service.d"
+    pi.run(
+        f"sudo mkdir -p {folder}; printf '[Service]\\nWatchdogSec=4\\n' | sudo tee {folder}/t.conf"
+    )
+    pi.run("sudo systemctl daemon-reload; sudo systemctl restart tartlet")
+    served(laptop)
+    before = main_process(pi)
+    pi.run(f"sudo kill -STOP {before}")
+    assert served(laptop)["model"]["name"] == "watched"
+    assert main_process(pi) != before
+    assert (
+        "watchdog"
+        in pi.run(
+            "systemctl show -p Result tartlet; sudo journalctl -u tartlet -n 50"
+        ).stdout.lower()
+    )
+    pi.run(f"sudo rm -r {folder}; sudo systemctl daemon-reload; sudo systemctl restart tartlet")
+
+
+@pytest.mark.virtual
+def test_after_a_reboot_the_committed_model_serves(
+    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
+) -> None:
+    laptop.ask("push", make_bundle("before-reboot"))
+    instance.reboot(pi)
+    assert serving(laptop) == "before-reboot"
+    assert sees_the_scene(laptop)
+
+
+@pytest.mark.virtual
+def test_after_a_power_cut_the_committed_model_serves(
+    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
+) -> None:
+    laptop.ask("push", make_bundle("before-cut"))
+    instance.cut_power(pi)
+    assert laptop.run("status").returncode != 0
+    instance.power_on(pi)
+    assert serving(laptop) == "before-cut"
+    assert sees_the_scene(laptop)
