@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON_SOURCES := shared device host benchmarks tests
 
-.PHONY: help prepare demo test check lint format types unit bench pi clean
+.PHONY: help prepare demo test check lint format types unit bench pi hardware clean
 NAME := pi
 
 help: ## Show this list
@@ -40,6 +40,9 @@ bench: prepare ## Print every figure beside its goal; writes runs/bench.json
 
 pi: prepare ## Start a virtual Raspberry Pi and say how to reach it; NAME=b for a second
 	@$(BIN)/python -m tests.system.virtual_pi start $(NAME)
+
+hardware: prepare ## Tests on a real Pi: make hardware PI=pi@host (see tests/hardware)
+	@TARTLET_PI="$(PI)" $(BIN)/python -m pytest tests/system/pi tests/hardware
 
 clean: ## Remove what was built, keep runs/
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

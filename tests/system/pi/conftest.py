@@ -14,11 +14,12 @@ import pytest
 from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.inventory import Device
 from tests.hardware.real_pi import VARIABLE, RealPi
+from tests.system.pi import spots
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import image, instance, needs
 from tests.system.virtual_pi.instance import VirtualPi
 from tests.system.virtual_pi.releases import RELEASES
-from tests.tiny_model import BundleMaker, bright_picture
+from tests.tiny_model import BundleMaker
 
 CACHE = image.default_cache()  # asked for before a test changes the home
 Start = Callable[..., VirtualPi]
@@ -61,10 +62,9 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the camera sees: two bright spots in the dark, 1280x720."""
+    """Folder of what the camera sees."""
     folder = tmp_path_factory.mktemp("scene")
-    spots = bright_picture((320, 240, 640, 480), (960, 80, 1120, 240), width=1280, height=720)
-    assert cv2.imwrite(str(folder / "spots.jpg"), spots)
+    assert cv2.imwrite(str(folder / "spots.jpg"), spots.picture())
     return folder
 
 
