@@ -15,7 +15,7 @@ settings.load_profile("tartlet")
 _ON_A_PI = Path("tests/system/pi")
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, None, None]:
