@@ -89,7 +89,7 @@ def install(
         if name not in installed:
             release = RELEASES[name]
             seen = scene if release.picamera2 else None
-            root = image.ensure(release, CACHE)
+            root = image.ensure_all(RELEASES.values(), CACHE)[name]
             pi = instance.start(f"setup-{name}", [root], instances, scene=seen)
             laptop = Laptop(tmp_path_factory.mktemp("laptop"))
             add(laptop, pi.device)

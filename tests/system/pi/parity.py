@@ -76,7 +76,7 @@ def _steps(there: NDArray[Any], here: NDArray[Any]) -> NDArray[np.float64]:
     difference = np.abs(there.astype(np.float64) - here.astype(np.float64))
     if np.issubdtype(here.dtype, np.integer):
         return difference
-    return difference / (np.abs(here).max() / 255)
+    return difference / float(np.abs(here).max() / 255)
 
 
 def _detections(bundle: Bundle, client: Any) -> Any:

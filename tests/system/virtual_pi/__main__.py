@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.system.virtual_pi import image, instance, needs
+from tests.system.virtual_pi import build, image, instance, needs
 from tests.system.virtual_pi.releases import RELEASES
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     start = commands.add_parser("start", help="start one, and say how to reach it")
     start.add_argument("name", nargs="?", default="pi")
     start.add_argument("--release", choices=RELEASES, default="trixie")
-    start.add_argument("--cpu", default=image.CPU, help="such as cortex-a72 (a Pi 4)")
+    start.add_argument("--cpu", default=build.CPU, help="such as cortex-a72 (a Pi 4)")
     start.add_argument("--scene", type=Path, help="folder of JPEGs that its camera sees")
     stop = commands.add_parser("stop", help="stop one, and delete what it wrote")
     stop.add_argument("name", nargs="?", default="pi")
@@ -34,11 +34,13 @@ def main() -> int:
     base = cache / "instances"
     try:
         if arguments.command == "build":
-            for release in RELEASES.values():
-                print(image.ensure(release, cache))
+            for root in image.ensure_all(RELEASES.values(), cache).values():
+                print(root)
         elif arguments.command == "start":
-            print("The first time, its image is built: about six minutes.", file=sys.stderr)
-            root = image.ensure(RELEASES[arguments.release], cache)
+            release = RELEASES[arguments.release]
+            if not image.place(release, cache).exists():
+                print("Building its image, once: about six minutes", file=sys.stderr)
+            root = image.ensure(release, cache)
             pi = instance.start(
                 arguments.name,
                 [root],

@@ -1,4 +1,4 @@
-"""The image of a virtual Pi: built from Debian's and Python's packages only."""
+"""The image of a virtual Pi: built once, kept by the hash of its recipe."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.system.virtual_pi import emulator
+from tests.system.virtual_pi import build, emulator
 from tests.system.virtual_pi.releases import Release
 
-CPU = "cortex-a76"
-"""A Pi 5's. Besides, it signs no pointers, whose emulation costs much time."""
-ARCHIVE = "srv/archive"
 _UNUSED_S = 14 * 24 * 3600
-_DIST_PACKAGES = "usr/lib/python3/dist-packages"
-_GLIBC_TAGS = ("2_34", "2_31", "2_28", "2_27", "2_26", "2_17")
 
 
 def default_cache() -> Path:
@@ -36,8 +29,21 @@ def default_cache() -> Path:
 def recipe_hash(release: Release) -> str:
     """Changes whenever the image would."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(release), sort_keys=True).encode())
-    digest.update(Path(__file__).read_bytes())
+    digest.update(Path(build.__file__).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def place(release: Release, cache: Path) -> Path:
+    """Where a release's image is, or will be."""
+    return cache / f"{release.name}-{recipe_hash(release)}"
+
+
+def ensure_all(releases: Iterable[Release], cache: Path) -> dict[str, Path]:
+    """The root folders of several releases' images by name, built side by side; see `ensure`."""
+    emulator.register(emulator.fetch(cache))
+    with ThreadPoolExecutor() as pool:
+        pending = {release.name: pool.submit(ensure, release, cache) for release in releases}
+        return {name: each.result() for name, each in pending.items()}
 
 
 def ensure(release: Release, cache: Path) -> Path:
@@ -50,14 +56,14 @@ def ensure(release: Release, cache: Path) -> Path:
         subprocess.CalledProcessError: a step of the build failed; what it said is on stderr.
     """
     emulator.register(emulator.fetch(cache))
-    root = cache / f"{release.name}-{recipe_hash(release)}"
+    root = place(release, cache)
     with _locked(cache / f"{release.name}.lock"):
         if root.exists():
             os.utime(root)
             return root
         building = cache / f"{release.name}-building"
         shutil.rmtree(building, ignore_errors=True)
-        _build(release, building)
+        build.build(release, building)
         building.rename(root)
         os.utime(root)
         for old in cache.glob(f"{release.name}-*"):
@@ -72,171 +78,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _build(release: Release, root: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="virtual-pi-") as name:
-        _bootstrap(release, root, Path(name))
-        if release.picamera2:
-            _package_picamera2(release, root, Path(name))
-    _index(root / ARCHIVE)
-    _configure(release, root)
-    # What is compiled here is not compiled again, slowly, at every start of an instance.
-    modules = "numpy, json, logging, ssl, sqlite3" + (
-        ", libcamera, PIL.Image" if release.picamera2 else ""
-    )
-    _inside(root, "python3", "-c", f"import {modules}")
-
-
-def _bootstrap(release: Release, root: Path, folder: Path) -> None:
-    preferences = folder / "preferences"
-    preferences.write_text(
-        "".join(
-            f"Package: src:{source}\nPin: release n={suite}\nPin-Priority: 990\n\n"
-            for source, suite in release.pins
-        )
-    )
-    include = [f"{package}:amd64" for package in release.native] + list(release.emulated)
-    command = [
-        # Its mounts must not outlive it, however it ends: the folder is deleted then.
-        *("unshare", "--mount", "--fork", "--kill-child=KILL"),
-        "mmdebstrap",
-        "--quiet",
-        "--architectures=arm64,amd64",
-        "--variant=minbase",
-        '--setup-hook=mkdir -p "$1/etc/apt/preferences.d"',
-        f'--setup-hook=cp {preferences} "$1/etc/apt/preferences.d/virtual-pi"',
-        # Byte-compiling every package would be most of the time; see the end of `_build`.
-        '--essential-hook=chroot "$1" dpkg-divert --local --rename --add /usr/bin/py3compile',
-        '--essential-hook=ln -s /bin/true "$1/usr/bin/py3compile"',
-        '--customize-hook=chroot "$1" apt-get clean',
-        '--customize-hook=chroot "$1" apt-get -qq -y --no-install-recommends --download-only '
-        f"install {' '.join(release.archive)}",
-        f'--customize-hook=mkdir -p "$1/{ARCHIVE}"',
-        f'--customize-hook=mv "$1"/var/cache/apt/archives/*.deb "$1/{ARCHIVE}/"',
-        '--aptopt=Acquire::Languages "none"',
-        "--dpkgopt=force-unsafe-io",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        f"--include={','.join(include)}",
-        release.suites[0],
-        str(root),
-        *(f"deb {emulator.mirror()} {suite} main" for suite in release.suites),
-    ]
-    subprocess.run(command, check=True, env={**os.environ, "QEMU_CPU": CPU})
-
-
-def _package_picamera2(release: Release, root: Path, folder: Path) -> None:
-    """Make the package that Raspberry Pi OS has, with all of PyPI's libraries that it needs."""
-    tree = folder / "python3-picamera2"
-    library = tree / _DIST_PACKAGES
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
-    version = release.python
-    subprocess.run(
-        [
-            *pip,
-            f"--target={library}",
-            "--only-binary=:all:",
-            f"--python-version={version}",
-            "--implementation=cp",
-            *(f"--abi={abi}" for abi in (f"cp{version.replace('.', '')}", "abi3", "none")),
-            *(f"--platform=manylinux_{glibc}_aarch64" for glibc in _GLIBC_TAGS),
-            "--platform=manylinux2014_aarch64",
-            "--platform=any",
-            *release.picamera2,
-        ],
-        check=True,
-    )
-    if release.picamera2_pure:
-        # Built here, so its compiled parts are of the wrong architecture: they are left out.
-        pure = folder / "pure"
-        subprocess.run([*pip, f"--target={pure}", *release.picamera2_pure], check=True)
-        for compiled in pure.rglob("*.so"):
-            compiled.unlink()
-        shutil.copytree(pure, library, dirs_exist_ok=True)
-    number = next(each for each in release.picamera2 if each.startswith("picamera2=="))
-    control = tree / "DEBIAN"
-    control.mkdir()
-    needed = [package for package in release.emulated if package.startswith("python3-")]
-    fields = {
-        "Package": "python3-picamera2",
-        "Version": f"{number.partition('==')[2]}-1",
-        "Architecture": "arm64",
-        "Maintainer": "tartlet's tests <nobody@localhost>",
-        "Depends": ", ".join(needed),
-        "Description": "picamera2 from PyPI, packaged as Raspberry Pi OS packages it",
-    }
-    (control / "control").write_text(
-        "".join(f"{name}: {value}\n" for name, value in fields.items())
-    )
-    # As the packages of Debian do it.
-    script = control / "postinst"
-    script.write_text("#!/bin/sh\nset -e\npy3compile -p python3-picamera2\n")
-    script.chmod(0o755)
-    target = root / ARCHIVE
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def _index(archive: Path) -> None:
-    """What makes a folder of packages an archive for apt."""
-    entries = []
-    for package in sorted(archive.glob("*.deb")):
-        fields = subprocess.run(
-            ["dpkg-deb", "--field", package], check=True, capture_output=True, text=True
-        ).stdout
-        content = package.read_bytes()
-        entries.append(
-            f"{fields}Filename: ./{package.name}\nSize: {len(content)}\n"
-            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
-        )
-    (archive / "Packages").write_text("\n".join(entries))
-
-
-def _configure(release: Release, root: Path) -> None:
-    """A user as on a Raspberry Pi, an archive that needs no network, no key that others have."""
-    _inside(
-        root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "sudo,video", "pi"
-    )
-    (root / "etc/sudoers.d/010_pi-nopasswd").write_text(
-        "pi ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += QEMU_CPU\n"
-    )
-    for source in [root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*")]:
-        source.unlink(missing_ok=True)
-    (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/{ARCHIVE} ./\n")
-    (root / "etc/apt/apt.conf.d/virtual-pi").write_text('Acquire::Languages "none";\n')
-    for package in (root / "var/lib/apt/lists").iterdir():
-        if package.is_file():
-            package.unlink()
-    _inside(root, "apt-get", "-qq", "update")
-    for key in (root / "etc/ssh").glob("ssh_host_*"):
-        key.unlink()
-    (root / "etc/machine-id").write_text("")
-    # From now on packages are byte-compiled as on a Pi.
-    (root / "usr/bin/py3compile").unlink()
-    _inside(root, "dpkg-divert", "--local", "--rename", "--remove", "/usr/bin/py3compile")
-    # No hardware clock, no network to set up, no terminals: nothing to wait for or to fail.
-    units = root / "etc/systemd/system"
-    for name in (
-        "systemd-networkd-wait-online.service",
-        "apt-daily.timer",
-        "apt-daily-upgrade.timer",
-    ):
-        (units / name).unlink(missing_ok=True)
-        (units / name).symlink_to("/dev/null")
-
-
-def _inside(root: Path, *command: str) -> None:
-    subprocess.run(
-        ["chroot", root, *command],
-        check=True,
-        env={
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "QEMU_CPU": CPU,
-            "DEBIAN_FRONTEND": "noninteractive",
-        },
-    )

@@ -5,54 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tartlet_host.remote.inventory import Device
-from tests.system.virtual_pi.image import CPU
+from tests.system.virtual_pi import stage
+from tests.system.virtual_pi.build import CPU
+from tests.system.virtual_pi.process import Process, child, wait_until
 
 _HERE = Path(__file__).parent
-_CAMERA = _HERE / "camera"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
 _CGROUPS = Path("/sys/fs/cgroup")
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that we started; its start time tells it from a later one of the same number."""
-
-    pid: int
-    started: int
-
-    @classmethod
-    def of(cls, pid: int) -> Process:
-        """The process of that number now."""
-        return cls(pid, _started(pid))
-
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return _started(self.pid) == self.started
-
-    def kill(self) -> None:
-        """End it and its children at once, and wait until it is gone."""
-        if not self.alive():
-            return
-        for pid in (_inner(self.pid), self.pid):
-            with contextlib.suppress(ProcessLookupError):
-                if pid:
-                    os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-        _wait_until(lambda: not self.alive(), f"process {self.pid} does not end")
 
 
 @dataclass(frozen=True)
@@ -75,7 +44,7 @@ class VirtualPi:
     def root(self) -> Path:
         """Its file tree, as seen from this machine, while it runs."""
         supervisor, _ = _processes(self.folder)
-        return Path(f"/proc/{_inner(supervisor.pid)}/root{self.folder}/root")
+        return Path(f"/proc/{child(supervisor.pid)}/root{self.folder}/root")
 
     @property
     def runs(self) -> bool:
@@ -168,7 +137,7 @@ def start(
     folder = base / name
     if (folder / "state.json").exists():
         raise RuntimeError(f"a virtual Pi named {name!r} runs already")
-    _write_stage(folder, name, cpu, scene)
+    stage.write(folder, name, cpu, scene)
     pi = VirtualPi(name=name, folder=folder, port=_free_port(), layers=tuple(layers))
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{pi.port} {pi.host_key}\n")
     power_on(pi, bound=bound)
@@ -196,13 +165,13 @@ def power_on(pi: VirtualPi, *, bound: bool = True) -> None:
             stderr=console,
             start_new_session=True,
         )
-        _wait_until(lambda: _inner(supervisor.pid) > 0, "its namespaces were not made")
+        wait_until(lambda: child(supervisor.pid) > 0, "its namespaces were not made")
         (folder / "network").touch()
         network = subprocess.Popen(
             [
                 *bind,
                 *("unshare", "--mount", "sh", str(_HERE / "network.sh")),
-                *(str(_inner(supervisor.pid)), str(folder / "network"), str(pi.port)),
+                *(str(child(supervisor.pid)), str(folder / "network"), str(pi.port)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -261,7 +230,7 @@ def wait_for_ssh(pi: VirtualPi) -> None:
         return _greets(pi.port) and pi.run("true", check=False).returncode == 0
 
     try:
-        _wait_until(ready, f"{pi.name} does not answer", _START_TIMEOUT_S)
+        wait_until(ready, f"{pi.name} does not answer", _START_TIMEOUT_S)
     except TimeoutError as error:
         raise RuntimeError(f"{error}:\n{_console(pi)}") from None
 
@@ -278,7 +247,7 @@ def shut_down(pi: VirtualPi) -> None:
     """Let its services end in order. What it wrote stays, to be started again."""
     pi.run("sudo systemctl poweroff", check=False)
     with contextlib.suppress(TimeoutError):
-        _wait_until(lambda: not pi.runs, "", _STOP_TIMEOUT_S)
+        wait_until(lambda: not pi.runs, "", _STOP_TIMEOUT_S)
     cut_power(pi)
 
 
@@ -292,7 +261,7 @@ def reboot(pi: VirtualPi) -> None:
         found = pi.run("test ! -e /run/boot-mark", check=False)
         return found.returncode == 0
 
-    _wait_until(new, f"{pi.name} did not restart", _START_TIMEOUT_S)
+    wait_until(new, f"{pi.name} did not restart", _START_TIMEOUT_S)
 
 
 def remove(pi: VirtualPi) -> None:
@@ -342,82 +311,6 @@ def _processes(folder: Path) -> list[Process]:
     return [Process(**state[name]) for name in ("supervisor", "network")]
 
 
-def _write_stage(folder: Path, name: str, cpu: str, scene: Path | None) -> None:
-    """The files that make this instance differ from its image."""
-    stage = folder / "stage"
-    keys = stage / "etc/ssh"
-    if not keys.exists():
-        keys.mkdir(parents=True)
-        for path in (keys / "ssh_host_ed25519_key", folder / "user_key"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True
-            )
-    _put(stage / "etc/hostname", f"{name}\n")
-    _put(stage / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
-    # Services get it from systemd, logins from PAM.
-    _put(
-        stage / "etc/systemd/system.conf.d/cpu.conf",
-        f"[Manager]\nDefaultEnvironment=QEMU_CPU={cpu}\n",
-    )
-    _put(stage / "etc/environment", f"QEMU_CPU={cpu}\n")
-    authorized = stage / "home/pi/.ssh/authorized_keys"
-    _put(authorized, (folder / "user_key.pub").read_text())
-    for path in (authorized, authorized.parent, authorized.parent.parent):
-        os.chown(path, 1000, 1000)
-    authorized.parent.chmod(0o700)
-    if scene is not None:
-        _stage_camera(stage, scene)
-
-
-def _stage_camera(stage: Path, scene: Path) -> None:
-    pipeline = stage / "usr/share/libcamera/pipeline/virtual"
-    pipeline.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_CAMERA / "virtual.yaml", pipeline / "virtual.yaml")
-    library = stage / "usr/lib/python3/dist-packages"
-    shutil.copytree(
-        _CAMERA / "dist-packages",
-        library,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    # On a Pi, who uses the camera holds a lock on this file; the adapter does so here.
-    _put(stage / "etc/tmpfiles.d/camera.conf", "f /dev/media0 0660 root video\n")
-    show(stage, scene)
-
-
-def show(root: Path, scene: Path) -> None:
-    """Put other pictures before the camera of a file tree; it looks when it is opened."""
-    place = root / "srv/scene"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    # Any other file there, and libcamera drops the camera.
-    for picture in sorted(scene.glob("*.jpg")):
-        shutil.copyfile(picture, place / picture.name)
-
-
-def _put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def _inner(supervisor: int) -> int:
-    """The first process inside the namespaces; 0 while there is none."""
-    try:
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    except OSError:
-        return 0
-    return int(children[0]) if children else 0
-
-
-def _started(pid: int) -> int:
-    """When a process started, in the kernel's ticks; -1 if it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return -1
-    return -1 if fields[0] in "ZX" else int(fields[19])
-
-
 def _greets(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -441,7 +334,7 @@ def _remove_cgroup(name: str) -> None:
     for top in _CGROUPS.glob(f"**/{name}"):
         folders = [each for each in top.rglob("*") if each.is_dir()]
         for folder in [*sorted(folders, key=lambda each: -len(each.parts)), top]:
-            _wait_until(functools.partial(_rmdir, folder), f"{folder} stays")
+            wait_until(functools.partial(_rmdir, folder), f"{folder} stays")
 
 
 def _rmdir(folder: Path) -> bool:
@@ -457,11 +350,3 @@ def _rmdir(folder: Path) -> bool:
 def _console(pi: VirtualPi) -> str:
     lines = (pi.folder / "console.log").read_text(errors="replace").splitlines()
     return "\n".join(lines[-30:])
-
-
-def _wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)
