@@ -5,39 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import pytest
 
-from tartlet_host.remote.hostkey import HostKey
-from tartlet_host.remote.inventory import Device
 from tests.hardware.real_pi import VARIABLE, RealPi
 from tests.system.pi import spots
+from tests.system.pi.installed import CACHE, Installed, add, wait_for_daemon
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import image, instance, needs
 from tests.system.virtual_pi.instance import VirtualPi
 from tests.system.virtual_pi.releases import RELEASES
 from tests.tiny_model import BundleMaker
 
-CACHE = image.default_cache()  # asked for before a test changes the home
-Start = Callable[..., VirtualPi]
-
-
-@dataclass(frozen=True)
-class Installed:
-    """What a virtual Pi is started from, to have tartlet on it.
-
-    Attributes:
-        layers: of its file system.
-        scene: folder of the pictures that its camera sees; None for one without a camera.
-        seconds: that the installation took.
-    """
-
-    layers: tuple[Path, ...]
-    scene: Path | None
-    seconds: float
+SETUP = {
+    "trixie": ("--onnx",),
+    # Where ai-edge-litert would do as well: somewhere its fallback must be tested.
+    "bookworm": ("--onnx", "--runtime", "tflite"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,7 +80,7 @@ def install(
             laptop = Laptop(tmp_path_factory.mktemp("laptop"))
             add(laptop, pi.device)
             began = time.monotonic()
-            done = laptop.run("device", "setup", pi.name, "--onnx")
+            done = laptop.run("device", "setup", pi.name, *SETUP[name])
             seconds = time.monotonic() - began
             assert done.returncode == 0, done.stdout + done.stderr
             layers = instance.freeze(pi, instances / f"layer-{name}")
@@ -131,23 +117,3 @@ def make_bundle(tmp_path: Path) -> BundleMaker:
     folder = tmp_path / "bundles"
     folder.mkdir()
     return BundleMaker(folder)
-
-
-def add(laptop: Laptop, device: Device) -> None:
-    """`tartlet device add`, as one who compared the fingerprint."""
-    identity = ("--identity", device.identity) if device.identity else ()
-    done = laptop.run(
-        *("device", "add", device.name, f"{device.user}@{device.address}:{device.port or 22}"),
-        *("--fingerprint", HostKey.parse(device.host_key).fingerprint, *identity),
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def wait_for_daemon(pi: VirtualPi | RealPi) -> None:
-    """Until the daemon says that it is ready."""
-    deadline = time.monotonic() + 120
-    while pi.run("systemctl is-active tartlet", check=False).stdout.strip() != "active":
-        assert time.monotonic() < deadline, pi.run(
-            "systemctl status tartlet; sudo journalctl -u tartlet -n 40", check=False
-        ).stdout
-        time.sleep(0.5)
