@@ -16,12 +16,13 @@ from pathlib import Path
 from tartlet_host.remote.inventory import Device
 from tests.system.virtual_pi import stage
 from tests.system.virtual_pi.build import CPU
-from tests.system.virtual_pi.process import Process, child, wait_until
+from tests.system.virtual_pi.process import Process, child, spawn, wait_until
 
 _HERE = Path(__file__).parent
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+"""Where the unified hierarchy may be mounted."""
 
 
 @dataclass(frozen=True)
@@ -153,35 +154,29 @@ def power_on(pi: VirtualPi, *, bound: bool = True) -> None:
     folder = pi.folder
     bind = ["setpriv", "--pdeathsig", "KILL"] if bound else []
     with (folder / "console.log").open("ab") as console:
-        supervisor = subprocess.Popen(
+        supervisor = spawn(
             [
                 *bind,
                 *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL"),
                 *("--mount-proc", "sh", str(_HERE / "boot.sh"), str(folder), pi.name),
                 *(_cgroup(pi), ":".join(str(layer) for layer in pi.layers)),
             ],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            start_new_session=True,
+            console,
         )
         wait_until(lambda: child(supervisor.pid) > 0, "its namespaces were not made")
         (folder / "network").touch()
-        network = subprocess.Popen(
+        network = spawn(
             [
                 *bind,
                 *("unshare", "--mount", "sh", str(_HERE / "network.sh")),
                 *(str(child(supervisor.pid)), str(folder / "network"), str(pi.port)),
             ],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            start_new_session=True,
+            console,
         )
     state = {
         "pi": asdict(pi),
-        "supervisor": asdict(Process.of(supervisor.pid)),
-        "network": asdict(Process.of(network.pid)),
+        "supervisor": asdict(supervisor),
+        "network": asdict(network),
     }
     (folder / "state.json").write_text(json.dumps(state, default=str))
     try:
@@ -297,9 +292,10 @@ def sweep(base: Path) -> None:
         if not supervisor.alive():
             network.kill()
             shutil.rmtree(state.parent)
-    for events in _CGROUPS.glob("**/virtual-pi-*/cgroup.events"):
-        if "populated 0" in events.read_text():
-            _remove_cgroup(events.parent.name)
+    for hierarchy in _CGROUPS:
+        for events in hierarchy.glob("virtual-pi-*/cgroup.events"):
+            if "populated 0" in events.read_text():
+                _remove_cgroup(events.parent.name)
 
 
 def _processes(folder: Path) -> list[Process]:
@@ -331,7 +327,7 @@ def _cgroup(pi: VirtualPi) -> str:
 
 
 def _remove_cgroup(name: str) -> None:
-    for top in _CGROUPS.glob(f"**/{name}"):
+    for top in (hierarchy / name for hierarchy in _CGROUPS):
         folders = [each for each in top.rglob("*") if each.is_dir()]
         for folder in [*sorted(folders, key=lambda each: -len(each.parts)), top]:
             wait_until(functools.partial(_rmdir, folder), f"{folder} stays")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Process:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         wait_until(lambda: not self.alive(), f"process {self.pid} does not end")
+
+
+def spawn(words: Sequence[str], log: IO[bytes]) -> Process:
+    """Start a program that outlives the caller's interest in it; what it says goes to ``log``."""
+    started = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+    process = Process.of(started.pid)
+    # It is ended by its number later on; else Python warns that nobody waits for it.
+    started.returncode = 0
+    return process
 
 
 def child(pid: int) -> int:
