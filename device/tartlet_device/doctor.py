@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from tartlet_device import files, machine
+from tartlet_device import files, machine, runtime_choice
 from tartlet_device.camera import open_camera
 from tartlet_device.config import DeviceConfig
 from tartlet_device.local import ask
@@ -130,7 +130,7 @@ def check_runtimes() -> list[Check]:
     ]
     onnx = check_import("onnxruntime", needed=False)
     loaded = [check for check in (*litert, onnx) if check.state == "ok"]
-    advice = recommend(sys.version_info[:2], platform.machine(), bits=_bits())
+    advice = recommend(sys.version_info[:2], platform.machine(), bits=runtime_choice.system_bits())
     if not loaded:
         summary = Check(name="runtime", state="failed", what="none loads", hint=advice)
     else:
@@ -140,26 +140,11 @@ def check_runtimes() -> list[Check]:
 
 
 def recommend(python: tuple[int, int], architecture: str, *, bits: int) -> str:
-    """Which TFLite runtime to install on a system, and why."""
-    version = f"Python {python[0]}.{python[1]}"
-    if architecture in ("aarch64", "x86_64") and bits == 64:
-        if (3, 10) <= python <= (3, 14):
-            return f"ai-edge-litert has wheels for {version} on {architecture}: the first choice"
-        return f"there is no TFLite runtime for {version}: use Python 3.11 to 3.14"
-    if python <= (3, 11):
-        return (
-            f"tflite-runtime 2.14 is the only TFLite runtime for {bits}-bit {architecture}; it "
-            "needs numpy below 2 and is slower. A 64-bit system runs the first choice, "
-            "ai-edge-litert"
-        )
-    return (
-        f"there is no TFLite runtime for {version} on {bits}-bit {architecture}: install the "
-        "64-bit Raspberry Pi OS"
-    )
-
-
-def _bits() -> int:
-    return 64 if sys.maxsize > 2**32 else 32
+    """Which TFLite runtime fits a system, and why; or what to do where none does."""
+    try:
+        return runtime_choice.choose(python, architecture, bits=bits).reason
+    except errors.RuntimeUnavailable as error:
+        return f"{error}: {error.hint}"
 
 
 def check_daemon(config: DeviceConfig) -> Check:

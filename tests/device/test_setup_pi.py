@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tomllib
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -47,17 +48,19 @@ def test_systems_are_refused_with_the_reason(system, words):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "onnx", "asked"),
+    ("architecture", "options", "asked"),
     [
-        ("arm64", "no", "tartlet-device[litert]"),
-        ("arm64", "yes", "tartlet-device[litert,onnx]"),
-        ("armhf", "no", "tartlet-device[tflite]"),
+        ("arm64", [], "litert,opencv"),
+        ("arm64", ["--onnx"], "litert,opencv,onnx"),
+        ("armhf", [], "litert"),  # OpenCV comes from Debian; the runtime is this machine's
     ],
 )
-def test_the_runtime_follows_the_architecture(architecture, onnx, asked):
-    assert shell('requirement "$@"', architecture, onnx).stdout.strip() == asked
+def test_what_is_asked_for_follows_the_architecture(architecture, options, asked):
+    shown = dry_run(*options, architecture=architecture)
+    assert f"/device\\[{asked.replace(',', chr(92) + ',')}\\]" in shown
+    assert ("python3-opencv" in shown) == (architecture == "armhf")
     extras = tomllib.loads((ROOT / "device" / "pyproject.toml").read_text())["project"]
-    for extra in asked.partition("[")[2].rstrip("]").split(","):
+    for extra in asked.split(","):
         assert extra in extras["optional-dependencies"]
 
 
@@ -68,7 +71,8 @@ def test_the_runtime_follows_the_architecture(architecture, onnx, asked):
         (["--wheels"], "needs a folder"),
         (["--wheels", "/nowhere"], "tartlet_shared"),
         (["--offline"], "--wheels"),
-        (["--purge"], "--uninstall"),
+        (["--keep-models"], "--uninstall"),
+        (["--runtime", "torch"], "torch"),
     ],
 )
 def test_wrong_options_are_refused(arguments, words):
@@ -85,44 +89,54 @@ def test_help_explains_what_happens():
         assert word in done.stdout
 
 
-def dry_run(*arguments: str) -> str:
+def dry_run(*arguments: str, architecture: str = "arm64") -> str:
     # The system is stood in for; everything with an effect must go through `run`.
     done = shell(
-        "check_system() { architecture=arm64 minor=13; }; in_archive() { true; }; "
-        "hostname() { echo pi; }; ssh_user=''; main --dry-run \"$@\"",
+        "look_at_system() { distribution=debian codename=bookworm minor=11 free_mb=9000 "
+        f"architecture={architecture}; }}; refusal() {{ :; }}; "
+        "in_archive() { true; }; is_installed() { false; }; "
+        "ssh_user=''; main --dry-run \"$@\"",
         *arguments,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_dry_run_shows_every_step(tmp_path):
-    for name in ("tartlet_shared", "tartlet_device"):
-        (tmp_path / f"{name}-0.1.0-py3-none-any.whl").touch()
-    shown = dry_run("--wheels", str(tmp_path), "--offline")
+@pytest.fixture
+def wheels(tmp_path):
+    """Our two wheels, as far as setup_pi.sh reads them before pip does: importable archives."""
+    for name in ("shared", "device"):
+        target = tmp_path / f"tartlet_{name}-0.1.0-py3-none-any.whl"
+        with zipfile.ZipFile(target, "w") as archive:
+            for path in (ROOT / name / f"tartlet_{name}").rglob("*.py"):
+                archive.write(path, path.relative_to(ROOT / name))
+    return tmp_path
+
+
+def test_a_dry_run_shows_every_step(wheels):
+    shown = dry_run("--wheels", str(wheels), "--offline", "--runtime", "litert")
     for step in (
-        "-m venv --system-site-packages /opt/tartlet",
+        "-m venv --system-site-packages --without-pip /opt/tartlet-",
         "--constraint",
-        f"--find-links {tmp_path} --no-index",
+        f"--find-links {wheels} --no-index",
         "usermod --append --groups video tartlet",
         "-m 2770 /var/lib/tartlet/incoming",
-        "/opt/tartlet/share/tartlet/tartlet.service /etc/systemd/system/tartlet.service",
-        "systemctl restart tartlet",
+        "systemctl enable --quiet tartlet",
     ):
         assert step in shown, step
 
 
-def test_without_wheels_it_builds_them_from_the_copy_it_lies_in():
+def test_without_wheels_it_installs_the_copy_it_lies_in():
     shown = dry_run()
     assert f"{ROOT}/shared {ROOT}/device" in shown
-    assert "--force-reinstall" in shown
+    assert "--no-index" not in shown
 
 
 def test_the_script_alone_says_what_is_missing(tmp_path):
     alone = tmp_path / "setup_pi.sh"
     alone.write_bytes(SCRIPT.read_bytes())
     done = subprocess.run(
-        ["bash", "-c", f'source "{alone}"; wheels=; work=/nowhere; build_wheels'],
+        ["bash", "-c", f'source "{alone}"; script="{alone}" wheels=; find_source'],
         capture_output=True,
         text=True,
         check=False,
@@ -131,11 +145,23 @@ def test_the_script_alone_says_what_is_missing(tmp_path):
     assert "copy the whole repository" in done.stderr
 
 
-def test_uninstalling_keeps_models_unless_told_otherwise():
-    kept = dry_run("--uninstall")
-    assert "rm -rf /opt/tartlet" in kept
+def test_two_wheels_of_one_distribution_are_refused(wheels):
+    (wheels / "tartlet_device-0.2.0-py3-none-any.whl").touch()
+    done = subprocess.run(
+        ["bash", SCRIPT, "--wheels", wheels], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "2 files tartlet_device-*.whl" in done.stderr
+
+
+def test_uninstalling_removes_models_unless_told_otherwise():
+    everything = dry_run("--uninstall")
+    for removed in ("/opt/tartlet", "/var/lib/tartlet /etc/tartlet", "/usr/local/bin"):
+        assert removed in everything
+    kept = dry_run("--uninstall", "--keep-models")
     assert "rm -rf /var/lib/tartlet" not in kept
-    assert "rm -rf /var/lib/tartlet /etc/tartlet" in dry_run("--uninstall", "--purge")
+    assert "userdel" not in kept
+    assert "to remove them too" in kept
 
 
 def test_the_configuration_that_is_written_is_valid():
