@@ -1,8 +1,8 @@
 """How far a Pi's answers are from the laptop's, for one bundle.
 
-ai-edge-litert and ONNX Runtime round in the same way on every processor. tflite-runtime does not run
-int8 through XNNPACK; its kernels follow TFLite's reference kernels, which round after every layer in
-another way, so output tensors are compared with those.
+ai-edge-litert and ONNX Runtime round in the same way on every processor. tflite-runtime does not
+run int8 through XNNPACK; its kernels follow TFLite's reference kernels, which round after every
+layer in another way, so output tensors are compared with those.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _reference_kernels() -> AbstractContextManager[object]:
     interpreter = functools.partial(
         Interpreter, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
     )
-    return mock.patch.object(litert, "_library", lambda: ("reference", interpreter))
+    return mock.patch.object(litert, "_library", return_value=("reference", interpreter))
 
 
 def _steps(there: NDArray[Any], here: NDArray[Any]) -> NDArray[np.float64]:
