@@ -549,7 +549,7 @@ summary() {
   say "  settings    $CONFIG"
   say "  service     tartlet ($(systemctl is-active tartlet || true)); log: journalctl -u tartlet"
   say "  check it    tartlet-device doctor"
-  say "  on the laptop: tartlet device add NAME ${ssh_user:-USER}@$(uname -n)"
+  say "  on a laptop that does not know it yet: tartlet device add NAME ${ssh_user:-USER}@$(uname -n)"
 }
 
 parse() {

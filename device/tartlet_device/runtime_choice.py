@@ -87,9 +87,9 @@ def main() -> int:
     try:
         choice = choose(sys.version_info[:2], platform.machine(), bits=system_bits(), wanted=wanted)
     except errors.RuntimeUnavailable as error:
-        print(f"{error}. {error.hint}", file=sys.stderr)
+        sys.stderr.write(f"{error}. {error.hint}\n")
         return error.exit_code
-    print(f"{choice.name}\t{choice.reason}")
+    sys.stdout.write(f"{choice.name}\t{choice.reason}\n")
     return 0
 
 

@@ -152,9 +152,9 @@ def test_a_person_is_shown_the_key_and_asked(
     answer: str,
     code: int,
 ) -> None:
-    from tartlet_host.commands import device
+    from tartlet_host.commands.device import keys
 
-    monkeypatch.setattr(device, "asking", lambda: lambda prompt: "")
+    monkeypatch.setattr(keys, "asking", lambda: lambda prompt: "")
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda prompt: answer)
     got, _, err = run(tmp_path, *add(shared))
     assert got == code

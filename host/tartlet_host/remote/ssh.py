@@ -73,6 +73,18 @@ class Connection:
             session.exec_command(bridge)
             return BridgeStream(session, bridge, self.target.address)
 
+    def execute(self, command: str) -> paramiko.Channel:
+        """Start a shell command on the device; its output, both kinds together, is the channel's.
+
+        Raises:
+            ConnectionLost: the connection is gone.
+        """
+        with self._losing("starting a command"):
+            channel = self._transport.open_session(timeout=_CHANNEL_TIMEOUT_S)
+            channel.set_combine_stderr(True)
+            channel.exec_command(command)
+            return channel
+
     def put(
         self, source: Path, destination: str, *, progress: Callable[[int], None] | None = None
     ) -> int:

@@ -1,50 +1,50 @@
-"""``tartlet device``: which devices there are, and by which key each is known."""
+"""``tartlet device``: which devices there are, by which key each is known, what runs on them."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tartlet_host.commands.device.keys import (
+    add_device,
+    confirming,
+    fingerprint_option,
+    pinned,
+    yes_option,
+)
+from tartlet_host.commands.device.setup import setup
 from tartlet_host.commands.options import asking, json_option, print_json, say
 from tartlet_shared import errors
 
 if TYPE_CHECKING:
-    from tartlet_host.remote.hostkey import HostKey
     from tartlet_host.remote.inventory import Device
-    from tartlet_host.remote.pinning import Pins, Shown
+    from tartlet_host.remote.pinning import Pins
 
 
 @click.group()
 def command() -> None:
-    """Add, list, remove and trust devices.
+    """Set up, add, list, remove and trust devices.
 
     A device is known by its SSH host key, pinned when it is added. A device that shows another key
     later is refused until you say `tartlet device trust`.
 
     \b
     Example:
-      tartlet device add pi pi@raspberrypi.local
-      tartlet status pi
+      tartlet device setup pi@raspberrypi.local
+      tartlet status
     """
 
 
-_FINGERPRINT = click.option(
-    "--fingerprint",
-    metavar="SHA256:...",
-    help="Accept exactly this key, without asking.",
-)
-_YES = click.option("--yes", is_flag=True, help="Accept whatever key it shows, without asking.")
+command.add_command(setup)
 
 
 @command.command()
 @click.argument("name")
 @click.argument("target")
-@_FINGERPRINT
-@_YES
+@fingerprint_option
+@yes_option
 @click.option(
     "--identity",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -76,19 +76,9 @@ def add(
     \b
     JSON: {name, address, fingerprint, jumps: {address: fingerprint}, reachable, problem}
     """
-    from tartlet_host.remote import inventory, pinning, session
+    from tartlet_host.remote import inventory
     from tartlet_host.remote.target import parse
 
-    inventory.check_name(name)
-    path = inventory.default_path()
-    devices = inventory.load(path)
-    if name in devices:
-        raise errors.UsageError(
-            "a device of that name was added before",
-            where=repr(name),
-            hint=f"tartlet device trust {name} accepts a new key; "
-            f"tartlet device remove {name} forgets it",
-        )
     typed = parse(target)
     device = inventory.Device(
         name=name,
@@ -99,17 +89,7 @@ def add(
         identity=str(identity.resolve()) if identity else "",
         socket=socket or inventory.DEFAULT_SOCKET,
     )
-    known_jumps = {
-        address: key for each in devices.values() for address, key in _jump_keys(each).items()
-    }
-    pins = pinning.collect(
-        session.target_of(device),
-        _confirming(fingerprint, yes),
-        known_jumps=known_jumps,
-        ask=asking(),
-    )
-    device = _pinned(device, pins)
-    inventory.save(path, {**devices, name: device})
+    device, pins = add_device(device, fingerprint, yes)
     _report(device, pins, as_json)
 
 
@@ -169,8 +149,8 @@ def remove(name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@_FINGERPRINT
-@_YES
+@fingerprint_option
+@yes_option
 @json_option
 def trust(name: str, fingerprint: str | None, yes: bool, as_json: bool) -> None:
     """Accept the key that the device NAME shows now.
@@ -192,61 +172,14 @@ def trust(name: str, fingerprint: str | None, yes: bool, as_json: bool) -> None:
     device = inventory.find(devices, name)
     pins = pinning.collect(
         session.target_of(device),
-        _confirming(fingerprint, yes),
+        confirming(fingerprint, yes),
         pinned=HostKey.parse(device.host_key),
-        known_jumps=_jump_keys(device),
+        known_jumps=session.jump_keys_of(device),
         ask=asking(),
     )
-    device = _pinned(device, pins)
+    device = pinned(device, pins)
     inventory.save(path, {**devices, name: device})
     _report(device, pins, as_json)
-
-
-def _confirming(fingerprint: str | None, yes: bool) -> Callable[[Shown], bool]:
-    """How a key is decided about: by the fingerprint given, by --yes, else by asking."""
-
-    def confirm(shown: Shown) -> bool:
-        kind = "the jump" if shown.is_jump else "the device"
-        say(f"{kind} {shown.address} shows the host key")
-        say(f"  {shown.key.kind} {shown.key.fingerprint}")
-        if shown.pinned is not None:
-            say(f"instead of the pinned\n  {shown.pinned.kind} {shown.pinned.fingerprint}")
-        if fingerprint is not None and not shown.is_jump:
-            if shown.key.fingerprint == fingerprint:
-                return True
-            raise errors.HostKeyChanged(
-                f"shows {shown.key.fingerprint}, not {fingerprint}; nothing was changed",
-                where=shown.address,
-                hint="is it the right device? Somebody may be listening in",
-            )
-        if yes:
-            return True
-        if asking() is None:
-            raise errors.HostKeyUnknown(
-                "its host key must be confirmed, and nobody is here to be asked",
-                where=shown.address,
-                hint=f"after comparing it: --fingerprint {shown.key.fingerprint}"
-                if not shown.is_jump
-                else "run it in a terminal, or give --yes",
-            )
-        say("On the device, `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` prints the same.")
-        return bool(click.confirm("Is it the same?", err=True))
-
-    return confirm
-
-
-def _pinned(device: Device, pins: Pins) -> Device:
-    return dataclasses.replace(
-        device,
-        host_key=str(pins.host_key),
-        jump_keys={address: str(key) for address, key in pins.jump_keys.items()},
-    )
-
-
-def _jump_keys(device: Device) -> dict[str, HostKey]:
-    from tartlet_host.remote.session import jump_keys_of
-
-    return jump_keys_of(device)
 
 
 def _report(device: Device, pins: Pins, as_json: bool) -> None:
