@@ -11,6 +11,7 @@
     kind = "picamera"           # or "v4l2" or "replay"
     width = 1280
     height = 720
+    photo = "full"              # `tartlet capture` in the sensor's full resolution; needs memory
 
 Without a file at the default place the defaults hold.
 """
@@ -44,18 +45,30 @@ class PicameraSettings(_Section, frozen=True, tag_field="kind", tag="picamera"):
 
     Attributes:
         index: which one, from 0.
-        width, height: pixels, even.
+        width, height: of the pictures that `predict` shows, pixels, even.
+        photo: of the pictures that `capture` gives: width and height, or "full" for all that the
+            sensor has; by default the same. The camera then streams in that size all the time, and
+            takes three times 1.5 bytes for each pixel of the contiguous memory.
+        format: what the camera delivers. Planes of YUV take half the memory of RGB, and less time.
         rate: frames per second; None leaves it to the camera.
     """
 
     index: Annotated[int, msgspec.Meta(ge=0, le=7)] = 0
     width: Pixels = 1280
     height: Pixels = 720
+    photo: Literal["full"] | tuple[Pixels, Pixels] | None = None
+    format: Literal["yuv420", "nv12", "rgb"] = "yuv420"
     rate: Rate | None = None
 
     def __post_init__(self) -> None:
         if self.width % 2 or self.height % 2:
             raise ValueError("width and height must be even")
+        if isinstance(self.photo, tuple):
+            width, height = self.photo
+            if width % 2 or height % 2:
+                raise ValueError("the width and height of photo must be even")
+            if width < self.width or height < self.height:
+                raise ValueError(f"photo must be at least {self.width}x{self.height}")
 
 
 class V4l2Settings(_Section, frozen=True, tag_field="kind", tag="v4l2"):

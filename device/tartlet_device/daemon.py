@@ -46,7 +46,9 @@ def serve(config: DeviceConfig) -> None:
         model = ServingModel(store, threads=config.threads)
         model.load_committed()
         camera = CameraOwner(
-            functools.partial(open_camera, config.camera), frame_timeout_s=config.frame_timeout_s
+            lambda: open_camera(config.camera, model.canvas()),
+            fits=lambda opened: opened.fits(model.canvas()),
+            frame_timeout_s=config.frame_timeout_s,
         )
         device = handlers.Device(config, store, camera, model, time.monotonic(), encoder)
         server = Server(config.socket_path, functools.partial(handlers.answer, device))

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from tartlet_device import preprocess, runtime
-from tartlet_device.preprocess import Picture
+from tartlet_device.image import Image, Picture
 from tartlet_device.runtime.base import Runtime
 from tartlet_shared import decode, errors
 from tartlet_shared.bundle import Bundle
@@ -66,19 +66,19 @@ class Detector:
         return cls(loaded, manifest.preprocessing, manifest.decoding, manifest.labels)
 
     def detect(
-        self, rgb: Picture, *, score_threshold: float | None = None
+        self, picture: Picture | Image, *, score_threshold: float | None = None
     ) -> tuple[Detections, StageTimes]:
         """Find objects.
 
         Args:
-            rgb: uint8 ``(rows, columns, 3)``.
+            picture: RGB, uint8 ``(rows, columns, 3)``; or a camera's.
             score_threshold: overrides the model's own, in ``[0, 1]``.
 
         Returns:
-            Detections in pixels of ``rgb``, best score first, and the times taken.
+            Detections in pixels of the picture, best score first, and the times taken.
         """
         start = time.perf_counter()
-        canvas, box = preprocess.letterbox_picture(rgb, self.preprocessing)
+        canvas, box = preprocess.letterbox_picture(picture, self.preprocessing)
         tensor = preprocess.input_tensor(canvas, self.preprocessing, self.runtime.input)
         prepared = time.perf_counter()
         outputs = self.runtime.invoke(tensor)

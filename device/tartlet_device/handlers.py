@@ -13,6 +13,7 @@ from typing import Any
 from tartlet_device import __version__, files, machine, runtime
 from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.config import DeviceConfig
+from tartlet_device.image import Image
 from tartlet_device.model import ServingModel
 from tartlet_device.pictures import decode_picture, encode_jpeg
 from tartlet_device.store import Serving, Store
@@ -103,10 +104,11 @@ def _status(device: Device, request: StatusRequest) -> Iterator[ReplyMessage]:
 def _capture(device: Device, request: CaptureRequest) -> Iterator[ReplyMessage]:
     with device.camera.frames(request.count, device.config.frame_timeout_s) as frames:
         for taken, frame in enumerate(frames, start=1):
-            height, width = frame.image.shape[:2]
+            photo = frame.image.photo()
+            height, width = photo.shape[:2]
             yield Photo(
                 request_id=request.request_id,
-                jpeg=encode_jpeg(frame.image, request.quality),
+                jpeg=encode_jpeg(photo, request.quality),
                 width=width,
                 height=height,
                 frame=frame.info,
@@ -117,19 +119,20 @@ def _capture(device: Device, request: CaptureRequest) -> Iterator[ReplyMessage]:
 def _predict(device: Device, request: PredictRequest) -> Iterator[ReplyMessage]:
     start = time.perf_counter()
     if request.picture:
-        image, info = decode_picture(request.picture, where="the picture sent along"), None
+        image = Image.of(decode_picture(request.picture, where="the picture sent along"))
+        info = None
     else:
-        frame = device.camera.next_frame(device.config.frame_timeout_s)
+        frame = device.camera.next_frame(device.config.frame_timeout_s, full=request.want_picture)
         image, info = frame.image, frame.info
     captured = time.perf_counter()
     # Encoded beside the inference, on another core; both release the interpreter's lock.
     wanted = request.want_picture and info is not None
-    encoding = device.encoder.submit(encode_jpeg, image, request.quality) if wanted else None
+    encoding = device.encoder.submit(_jpeg, image, request.quality) if wanted else None
     found, times, model = device.model.detect(image, score_threshold=request.score_threshold)
     detected = time.perf_counter()
     jpeg = encoding.result() if encoding is not None else b""
     done = time.perf_counter()
-    height, width = image.shape[:2]
+    width, height = image.size
     yield Prediction(
         request_id=request.request_id,
         detections=messages.pack(found),
@@ -148,6 +151,10 @@ def _predict(device: Device, request: PredictRequest) -> Iterator[ReplyMessage]:
         jpeg=jpeg,
         frame=info,
     )
+
+
+def _jpeg(image: Image, quality: int) -> bytes:
+    return encode_jpeg(image.rgb(), quality)
 
 
 def _have(device: Device, request: HaveRequest) -> Iterator[ReplyMessage]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tartlet_device import trial
 from tartlet_device.detector import Detector, StageTimes
-from tartlet_device.preprocess import Picture
+from tartlet_device.image import Image, Size
 from tartlet_device.store import Serving, Store
 from tartlet_shared import errors
 from tartlet_shared.bundle import Bundle
@@ -75,6 +75,14 @@ class ServingModel:
         loaded = self._loaded
         return None if loaded is None else loaded.description()
 
+    def canvas(self) -> Size | None:
+        """Size of the picture that the model takes; None without a model."""
+        loaded = self._loaded
+        if loaded is None:
+            return None
+        preprocessing = loaded.detector.preprocessing
+        return preprocessing.width, preprocessing.height
+
     @property
     def fault(self) -> str:
         """Why the model that was committed last does not serve; empty while it does."""
@@ -85,7 +93,7 @@ class ServingModel:
         return self._store.serving().previous
 
     def detect(
-        self, rgb: Picture, *, score_threshold: float | None
+        self, image: Image, *, score_threshold: float | None
     ) -> tuple[Detections, StageTimes, ActiveModel]:
         """Find objects with the model that serves; also tells which one that was.
 
@@ -98,7 +106,7 @@ class ServingModel:
                 raise errors.NoActiveModel(
                     "no model is active on this device", hint="push one with `tartlet push`"
                 )
-            found, times = loaded.detector.detect(rgb, score_threshold=score_threshold)
+            found, times = loaded.detector.detect(image, score_threshold=score_threshold)
         return found, times, loaded.description()
 
     def activate(self, digest: str) -> tuple[Serving, SelfTest]:

@@ -9,18 +9,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tartlet_device.image import Image, Picture, resize
 from tartlet_shared import affine, letterbox
 from tartlet_shared.letterbox import Letterbox
 from tartlet_shared.manifest import Preprocessing, Tensor
 
-Picture = NDArray[np.uint8]
+__all__ = ["Picture", "input_tensor", "letterbox_picture"]
 
 
-def letterbox_picture(rgb: Picture, preprocessing: Preprocessing) -> tuple[Picture, Letterbox]:
+def letterbox_picture(
+    picture: Picture | Image, preprocessing: Preprocessing
+) -> tuple[Picture, Letterbox]:
     """Scale a picture onto the canvas, keeping its aspect ratio.
 
     Args:
-        rgb: uint8, shape ``(rows, columns, 3)``.
+        picture: RGB, uint8, shape ``(rows, columns, 3)``; or a camera's.
         preprocessing: size of the canvas and the value around the picture.
 
     Returns:
@@ -28,22 +31,24 @@ def letterbox_picture(rgb: Picture, preprocessing: Preprocessing) -> tuple[Pictu
         averages over areas, so that small things do not fall between the samples.
 
     Raises:
-        ValueError: ``rgb`` has another shape or type, or no pixels.
+        ValueError: the picture has another shape or type, or no pixels.
     """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise ValueError(f"expected uint8 (rows, columns, 3), got {rgb.dtype} {rgb.shape}")
-    rows, columns = rgb.shape[:2]
-    box = letterbox.fit(columns, rows, preprocessing.width, preprocessing.height)
-    shrinks = box.width < columns or box.height < rows
+    width, height = picture.size if isinstance(picture, Image) else _size(picture)
+    box = letterbox.fit(width, height, preprocessing.width, preprocessing.height)
+    size = (box.width, box.height)
     canvas = np.full(
         (preprocessing.height, preprocessing.width, 3), preprocessing.pad_value, np.uint8
     )
-    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = cv2.resize(
-        rgb,
-        (box.width, box.height),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    canvas[box.top : box.top + box.height, box.left : box.left + box.width] = (
+        picture.scaled(size) if isinstance(picture, Image) else resize(picture, size)
     )
     return canvas, box
+
+
+def _size(rgb: Picture) -> tuple[int, int]:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"expected uint8 (rows, columns, 3), got {rgb.dtype} {rgb.shape}")
+    return rgb.shape[1], rgb.shape[0]
 
 
 def input_tensor(canvas: Picture, preprocessing: Preprocessing, tensor: Tensor) -> NDArray[Any]:

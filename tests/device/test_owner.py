@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tartlet_device.camera.owner import BUFFERED_FRAMES, CameraOwner
+from tartlet_device.image import Image
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
 
@@ -23,6 +24,7 @@ class FakeCamera:
         self.number = 0
         self.grabbed = 0
         self.closed = False
+        self.retrieved_full: list[bool] = []
 
     def give(self, count: int = 1, *, taken_ns: int | None = None, skip: int = 0) -> None:
         for _ in range(count):
@@ -44,8 +46,9 @@ class FakeCamera:
         self.image = np.full((2, 2, 3), number % 256, np.uint8)
         return FrameInfo(number=number, monotonic_ns=taken_ns or time.monotonic_ns())
 
-    def retrieve(self) -> np.ndarray:
-        return self.image.copy()
+    def retrieve(self, *, full: bool) -> Image:
+        self.retrieved_full.append(full)
+        return Image.of(self.image.copy())
 
     def close(self) -> None:
         self.closed = True
@@ -109,7 +112,7 @@ def test_a_frame_is_taken_after_the_request(own, until):
     camera.give(1)
     frame = result.get(timeout=5)
     assert frame.info.number == 5
-    assert frame.image[0, 0, 0] == 5
+    assert frame.image.photo()[0, 0, 0] == 5
 
 
 def test_consecutive_frames_have_no_gap(own, until):
@@ -130,7 +133,44 @@ def test_several_callers_share_frames_that_none_can_change(own, until):
     frames = [result.get(timeout=5) for result in results]
     assert [frame.info.number for frame in frames] == [1, 1, 1]
     with pytest.raises(ValueError):
-        frames[0].image[0] = 0
+        frames[0].image.photo()[0] = 0
+
+
+def test_the_whole_picture_is_fetched_only_if_somebody_wants_it(own, until):
+    camera = FakeCamera()
+    owner = own(camera)
+    results = [in_thread(lambda: owner.next_frame(full=False)) for _ in range(2)]
+    until(lambda: len(owner._orders) == 2)
+    camera.give(1)
+    assert len({id(result.get(timeout=5)) for result in results}) == 2
+    results = [in_thread(lambda full=full: owner.next_frame(full=full)) for full in (True, False)]
+    until(lambda: len(owner._orders) == 2)
+    camera.give(1)
+    for result in results:
+        result.get(timeout=5)
+    assert camera.retrieved_full == [False, True]
+
+
+@pytest.mark.parametrize("on_demand", [True, False])
+def test_a_camera_that_no_longer_fits_is_opened_again_when_nobody_waits(own, until, on_demand):
+    first, second = FakeCamera(on_demand=on_demand), FakeCamera(on_demand=on_demand)
+    wanted = [first]
+    owner = own(first, second, fits=lambda camera: camera is wanted[0])
+    result = in_thread(lambda: [frame.info.number for frame in owner.frames(3)])
+    ordered(owner, until)
+    first.give(1)
+    wanted[0] = second
+    first.give(2)
+    assert result.get(timeout=5) == [1, 2, 3]
+    if not on_demand:
+        first.give(1)  # ends the grab that waits
+    until(lambda: first.closed)
+    result = in_thread(owner.next_frame)
+    ordered(owner, until)
+    second.give(1)
+    assert result.get(timeout=5).info.number == 1
+    assert owner.fault is None
+    assert not second.closed
 
 
 def test_a_camera_that_gives_nothing_times_out(own):

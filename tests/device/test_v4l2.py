@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from tartlet_device.camera import v4l2
-from tartlet_device.camera.holder import busy_words, holders
-from tartlet_device.camera.picamera import PiCamera, open_picamera
 from tartlet_device.camera.v4l2 import V4l2Camera, open_v4l2, started
 from tartlet_shared import errors
 
@@ -103,7 +101,7 @@ def test_frames_are_counted_and_rgb(device):
     blue_first[..., 0] = 200
     camera = started(device, FakeCapture(picture=blue_first))
     assert [camera.grab(1).number for _ in range(3)] == [1, 2, 3]
-    assert camera.retrieve()[0, 0].tolist() == [0, 0, 200]
+    assert camera.retrieve(full=True).photo()[0, 0].tolist() == [0, 0, 200]
 
 
 def test_the_drivers_time_stamp_is_used_where_it_makes_sense(device):
@@ -127,152 +125,4 @@ def test_an_unplugged_camera_is_absent_and_a_silent_one_times_out(device):
 
 def test_a_frame_that_cannot_be_decoded_is_an_error(device):
     with pytest.raises(errors.DeviceError):
-        V4l2Camera(device, FakeCapture()).retrieve()
-
-
-# -- who holds it
-
-
-def fake_process(proc: Path, number: int, name: str, *targets: Path) -> None:
-    folder = proc / str(number) / "fd"
-    folder.mkdir(parents=True)
-    (folder.parent / "comm").write_text(name + "\n")
-    for descriptor, target in enumerate(targets):
-        (folder / str(descriptor)).symlink_to(target)
-
-
-def test_the_holder_is_named(tmp_path, device):
-    fake_process(tmp_path / "proc", 812, "motion", Path("/dev/null"), device)
-    fake_process(tmp_path / "proc", 90, "cat", Path("/dev/null"))
-    (tmp_path / "proc" / "self").mkdir()
-    assert holders([device], proc=tmp_path / "proc") == ["motion (process 812)"]
-    what, hint = busy_words([device], proc=tmp_path / "proc")
-    assert what == "held by motion (process 812)"
-    assert "motion" in hint
-
-
-def test_a_holder_that_cannot_be_seen_can_still_be_found(tmp_path, device):
-    (tmp_path / "proc" / "5").mkdir(parents=True)
-    what, hint = busy_words([device], proc=tmp_path / "proc")
-    assert what == "another process holds it"
-    assert f"fuser -v {device}" in hint
-
-
-def test_the_own_process_is_no_holder(device):
-    with device.open("rb"):
-        assert not holders([device])
-
-
-# -- the part of picamera that can be tested without one
-
-
-class FakeRequest:
-    def __init__(self, log):
-        self.log = log
-
-    def make_array(self, name):
-        assert name == "main"
-        return np.full((2, 2, 3), 7, np.uint8)
-
-    def get_metadata(self):
-        return {"SensorTimestamp": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}
-
-    def release(self):
-        self.log.append("released")
-
-
-class FakePicamera:
-    """The calls that are made of picamera2, as its manual has them."""
-
-    def __init__(self, number=0, *, start_error=None, hangs=False):
-        self.log = []
-        self.start_error, self.hangs = start_error, hangs
-
-    def create_video_configuration(self, main, controls, buffer_count):
-        assert main["format"] == "BGR888"  # R, G, B in memory
-        return {"main": main, "controls": controls, "buffer_count": buffer_count}
-
-    def configure(self, configuration):
-        self.log.append(configuration["main"]["size"])
-
-    def start(self):
-        if self.start_error is not None:
-            raise self.start_error
-
-    def capture_request(self, wait):
-        if self.hangs:
-            raise TimeoutError
-        return FakeRequest(self.log)
-
-    def close(self):
-        self.log.append("closed")
-
-
-class FakeLibrary:
-    def __init__(self, picamera, attached=1):
-        class Picamera2:
-            def __new__(cls, _number):
-                return picamera
-
-            @staticmethod
-            def global_camera_info():
-                return [{"Num": number} for number in range(attached)]
-
-        self.Picamera2 = Picamera2
-
-
-@pytest.fixture
-def picamera_library(monkeypatch):
-    def install(picamera, **options):
-        library = FakeLibrary(picamera, **options)
-        monkeypatch.setattr("tartlet_device.camera.picamera._library", lambda: library)
-        return picamera
-
-    return install
-
-
-def open_it():
-    return open_picamera(0, width=1280, height=720, rate=30)
-
-
-def test_picamera_frames_are_copied_and_their_buffers_released(picamera_library):
-    picamera = picamera_library(FakePicamera())
-    camera = open_it()
-    before = time.monotonic_ns()
-    info = camera.grab(1)
-    assert before - 1e8 <= info.monotonic_ns <= time.monotonic_ns()
-    assert camera.retrieve() is not camera.retrieve()
-    assert picamera.log == [(1280, 720), "released"]
-    camera.close()
-    assert picamera.log[-1] == "closed"
-
-
-def test_picamera_hanging_times_out(picamera_library):
-    picamera_library(FakePicamera(hangs=True))
-    with pytest.raises(errors.CameraTimeout):
-        open_it().grab(1)
-
-
-def test_picamera_busy_absent_and_broken_are_told_apart(picamera_library):
-    busy = RuntimeError("Camera __init__ sequence did not complete.")
-    picamera = picamera_library(FakePicamera(start_error=busy))
-    with pytest.raises(errors.CameraBusy):
-        open_it()
-    assert picamera.log[-1] == "closed"
-    picamera_library(FakePicamera(start_error=RuntimeError("Out of memory")))
-    with pytest.raises(errors.DeviceError, match="Out of memory") as caught:
-        open_it()
-    assert type(caught.value) is errors.DeviceError
-    picamera_library(FakePicamera(), attached=0)
-    with pytest.raises(errors.CameraAbsent, match="0 are attached"):
-        open_it()
-
-
-def test_without_picamera2_the_camera_is_absent():
-    with pytest.raises(errors.CameraAbsent, match="picamera2"):
-        open_it()
-
-
-def test_nothing_to_retrieve_before_the_first_grab():
-    with pytest.raises(errors.DeviceError):
-        PiCamera(FakePicamera()).retrieve()
+        V4l2Camera(device, FakeCapture()).retrieve(full=True)

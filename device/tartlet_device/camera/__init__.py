@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from tartlet_device.camera.base import Camera
 from tartlet_device.config import CameraSettings, PicameraSettings, ReplaySettings
+from tartlet_device.image import Size
 
 __all__ = ["open_camera"]
 
 
-def open_camera(settings: CameraSettings) -> Camera:
+def open_camera(settings: CameraSettings, canvas: Size | None = None) -> Camera:
     """Open the camera that the configuration names; its library is imported only here.
+
+    Args:
+        settings: the configuration's.
+        canvas: size of the picture that the model takes; None without a model.
 
     Raises:
         TartletError: it cannot be opened; says why.
@@ -26,9 +31,7 @@ def open_camera(settings: CameraSettings) -> Camera:
     if isinstance(settings, PicameraSettings):
         from tartlet_device.camera.picamera import open_picamera
 
-        return open_picamera(
-            settings.index, width=settings.width, height=settings.height, rate=settings.rate
-        )
+        return open_picamera(settings, canvas)
     from tartlet_device.camera.v4l2 import open_v4l2
 
     return open_v4l2(

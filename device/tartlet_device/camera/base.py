@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tartlet_device.preprocess import Picture
+from tartlet_device.image import Image, Size
 from tartlet_shared.messages import FrameInfo
 
 
@@ -14,12 +14,11 @@ class Frame:
     """One picture of a camera.
 
     Attributes:
-        image: RGB, uint8, ``(rows, columns, 3)``; a copy of its own, read-only because several
-            callers may hold it.
+        image: a copy of its own, read-only because several callers may hold it.
         info: which frame it is, and when it was taken.
     """
 
-    image: Picture
+    image: Image
     info: FrameInfo
 
 
@@ -39,7 +38,7 @@ class Camera(Protocol):
     def on_demand(self) -> bool: ...
 
     def grab(self, timeout_s: float) -> FrameInfo:
-        """Wait for the next frame.
+        """Wait for the next frame. Numbers of frames in between that were lost are left out.
 
         Raises:
             CameraTimeout: none came within ``timeout_s`` seconds.
@@ -47,8 +46,16 @@ class Camera(Protocol):
         """
         ...
 
-    def retrieve(self) -> Picture:
-        """The frame grabbed last: RGB, uint8, ``(rows, columns, 3)``, a copy of its own."""
+    def retrieve(self, *, full: bool) -> Image:
+        """The frame grabbed last, a copy of its own; at most once for each.
+
+        Args:
+            full: false if a picture just large enough for the model will do.
+        """
+        ...
+
+    def fits(self, canvas: Size | None) -> bool:
+        """Whether it was opened for a model that takes pictures of this size, or does not care."""
         ...
 
     def close(self) -> None:

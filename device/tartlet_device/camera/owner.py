@@ -1,8 +1,8 @@
 """The one thread that owns the camera.
 
-It opens the camera once, keeps it open, and opens it again after a fault, each time waiting a
-little longer. Everybody else orders frames and waits for them with a time-out, so a camera that
-hangs blocks nobody for ever.
+It opens the camera once and keeps it open. It opens it again after a fault, each time waiting a
+little longer; and when another model needs pictures of another size. Everybody else orders frames
+and waits for them with a time-out, so a camera that hangs blocks nobody for ever.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ _BEAT_S = 0.5  # the thread looks up at least this often
 class _Order:
     """Consecutive frames for one caller."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, full: bool) -> None:
         self.since_ns = time.monotonic_ns()
+        self.full = full
         self.remaining = count
         self.last_number: int | None = None
         self.results: queue.Queue[Frame | errors.TartletError] = queue.Queue(BUFFERED_FRAMES)
@@ -92,16 +93,20 @@ class CameraOwner:
         self,
         open_camera: Callable[[], Camera],
         *,
+        fits: Callable[[Camera], bool] = lambda camera: True,
         frame_timeout_s: float = FRAME_TIMEOUT_S,
         back_off_s: Sequence[float] = BACK_OFF_S,
     ) -> None:
         """
         Args:
             open_camera: opens the camera, or raises an error that says why it cannot.
+            fits: whether an open camera is still the one that is needed; if not, it is opened again
+                as soon as nobody waits for a frame.
             frame_timeout_s: after so long without a frame the camera is opened again.
             back_off_s: waits before the first, second, ... attempt to open it again.
         """
         self._open_camera = open_camera
+        self._fits = fits
         self._frame_timeout_s = frame_timeout_s
         self._back_off_s = back_off_s
         self._changed = threading.Condition()
@@ -132,23 +137,29 @@ class CameraOwner:
         """Whether the thread has looked up within the last ``within_s`` seconds."""
         return self._thread.is_alive() and time.monotonic() - self._beat < within_s
 
-    def next_frame(self, timeout_s: float = FRAME_TIMEOUT_S) -> Frame:
+    def next_frame(self, timeout_s: float = FRAME_TIMEOUT_S, *, full: bool = True) -> Frame:
         """A frame that is taken after this call.
+
+        Args:
+            timeout_s: how long to wait.
+            full: false if a picture just large enough for the model will do.
 
         Raises:
             CameraTimeout: none came within ``timeout_s`` seconds.
             TartletError: the camera does not work; says why.
         """
-        with self.frames(1, timeout_s) as frames:
+        with self.frames(1, timeout_s, full=full) as frames:
             return next(frames)
 
-    def frames(self, count: int, timeout_s: float = FRAME_TIMEOUT_S) -> FrameStream:
+    def frames(
+        self, count: int, timeout_s: float = FRAME_TIMEOUT_S, *, full: bool = True
+    ) -> FrameStream:
         """``count`` consecutive frames, none left out, the first taken after this call.
 
         Raises:
             TartletError: the camera does not work; says why.
         """
-        order = _Order(count)
+        order = _Order(count, full=full)
         with self._changed:
             if self._fault is not None:
                 raise _copy(self._fault)
@@ -168,6 +179,9 @@ class CameraOwner:
                 camera = self._open_camera()
                 for _ in self._deliver(camera):
                     failures = 0
+                if not self._stopping:
+                    _log.info("the camera is opened again, to fit the model")
+                    continue
             except errors.TartletError as error:
                 self._fail(error)
             except Exception as error:  # noqa: BLE001  (a driver's; the thread must go on)
@@ -190,16 +204,19 @@ class CameraOwner:
                 self._orders = [each for each in self._orders if not each.cancelled]
                 orders = [each for each in self._orders if info.monotonic_ns >= each.since_ns]
             if orders:
-                image = camera.retrieve()
-                image.setflags(write=False)
+                image = camera.retrieve(full=any(order.full for order in orders))
                 for order in orders:
                     self._hand_over(order, Frame(image, info), waits=not camera.live)
             yield
 
     def _wanted(self, camera: Camera) -> bool:
-        """Wait until a frame should be grabbed; False when stopping."""
+        """Wait until a frame should be grabbed; False when stopping, or when it does not fit."""
         with self._changed:
-            while camera.on_demand and not self._orders and not self._stopping:
+            while not self._orders and not self._stopping:
+                if not self._fits(camera):
+                    return False
+                if not camera.on_demand:
+                    break
                 self._beat = time.monotonic()
                 # The camera is open and nobody has asked yet: that is no fault.
                 self._recovered()

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tartlet_device.image import Image, Picture, Size
 from tartlet_device.pictures import decode_picture
-from tartlet_device.preprocess import Picture
 from tartlet_device.runtime.base import natural_order
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
@@ -85,9 +85,13 @@ class ReplayCamera:
         self._pace()
         return FrameInfo(number=number, monotonic_ns=self._clock.monotonic_ns())
 
-    def retrieve(self) -> Picture:
+    def retrieve(self, *, full: bool) -> Image:
         """The frame grabbed last; see the protocol."""
-        return self._retrieve()
+        return Image.of(self._retrieve())
+
+    def fits(self, canvas: Size | None) -> bool:
+        """Footage has one size, whatever the model."""
+        return True
 
     def close(self) -> None:
         """Close the footage."""

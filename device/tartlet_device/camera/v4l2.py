@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from tartlet_device.camera.holder import busy_words, holders
-from tartlet_device.preprocess import Picture
+from tartlet_device.image import Image, Size
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
 
@@ -59,12 +59,16 @@ class V4l2Camera:
         self._number += 1
         return FrameInfo(number=self._number, monotonic_ns=taken if plausible else now)
 
-    def retrieve(self) -> Picture:
+    def retrieve(self, *, full: bool) -> Image:
         """The frame grabbed last; see the protocol."""
         done, bgr = self._capture.retrieve()
         if not done:
             raise errors.DeviceError("a frame cannot be decoded", where=str(self._device))
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        return Image.of(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8))
+
+    def fits(self, canvas: Size | None) -> bool:
+        """It gives one size, whatever the model."""
+        return True
 
     def close(self) -> None:
         """Release the device."""
