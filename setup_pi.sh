@@ -348,16 +348,21 @@ install_environment() {
     reason=$(tail -n 1 "$WORK/reason")
     [ "$runtime" = litert ] && [ -z "$wanted_runtime" ] ||
       die "the runtime $runtime does not load: ${reason:-it crashes}; $UNTOUCHED"
+    if [ "$offline" = yes ] && ! compgen -G "$wheels/tflite_runtime-*.whl" >/dev/null; then
+      die "the runtime litert does not load here (${reason:-it crashes}), and $wheels has no tflite_runtime wheel; $UNTOUCHED"
+    fi
     say "The runtime litert does not load here (${reason:-it crashes}): trying tflite"
     rm -rf "$environment"
     choose_runtime tflite
     make_environment || die "neither litert nor tflite loads; $UNTOUCHED"
   fi
   if [ "$dry_run" = yes ]; then return; fi
+  local packages
+  read -ra packages <<<"$(stamped "$PREFIX" packages) ${new_packages[*]}"
   {
     echo "fingerprint=$mark"
     echo "runtime=$runtime"
-    echo "packages=$(stamped "$PREFIX" packages) ${new_packages[*]}"
+    echo "packages=${packages[*]}"
     describe "$environment"
   } >"$environment/$STAMP.new"
   sync -f "$environment"
@@ -529,9 +534,9 @@ uninstall() {
     if getent group "$ACCOUNT" >/dev/null; then run groupdel "$ACCOUNT"; fi
     say "tartlet is removed, with its models and configuration"
   fi
-  if [ -n "${packages// /}" ]; then
+  if [ -n "$packages" ]; then
     say "These Debian packages came with it, and may be in use by others by now:"
-    say "  sudo apt-get remove --autoremove${packages}"
+    say "  sudo apt-get remove --autoremove $packages"
   fi
 }
 

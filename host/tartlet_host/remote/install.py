@@ -89,6 +89,9 @@ def check_space(facts: Facts, *, where: str = "") -> None:
 def extras(facts: Facts, choice: runtime_choice.Choice, choices: Choices) -> list[str]:
     """What to ask of tartlet-device beside its core, as setup_pi.sh does."""
     found: list[str] = [choice.name]
+    # Some builds of LiteRT crash on some processors; setup_pi.sh then falls back, if it can.
+    if choice.name == "litert" and not choices.runtime and facts.python <= (3, 11):
+        found.append("tflite")
     # There is no wheel for 32-bit systems: Debian's OpenCV serves.
     if facts.bits == 64:
         found.append("opencv")

@@ -212,7 +212,7 @@ def _kept(cache: Path, key: str, fill: Callable[[Path], None]) -> tuple[Path, ..
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run(
-        [*command, *arguments, "--quiet"],
+        [*command, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -220,12 +220,19 @@ def _pip(*arguments: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise errors.TartletError(
-            "; ".join(said[-3:]) or done.stderr.strip()[-500:] or "pip failed",
+            _complaint(done.stdout, done.stderr),
             where=f"pip {arguments[0]}",
             hint="is this computer online? pip on it must reach its package index",
         )
+
+
+def _complaint(out: str, err: str) -> str:
+    """What pip failed of: its errors, and which requirements contradict each other."""
+    _, _, conflict = out.partition("The conflict is caused by:")
+    causes = [line.strip() for line in conflict.partition("\n\n")[0].splitlines() if line.strip()]
+    said = [line for line in err.splitlines() if line.startswith("ERROR")]
+    return "; ".join([*causes, *said[:2]]) or err.strip()[-500:] or "pip failed"
 
 
 def _has(module: str) -> bool:
