@@ -58,6 +58,15 @@ def test_everything_can_be_set(written):
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "photo"),
+    [("", None), ('photo = "full"', "full"), ("photo = [2304, 1296]", (2304, 1296))],
+)
+def test_the_size_of_photos(written, text, photo):
+    settings = load(written(f'[camera]\nkind = "picamera"\n{text}\n'))
+    assert settings.camera.photo == photo
+
+
 def test_a_usb_camera(written):
     settings = load(written('[camera]\nkind = "v4l2"\ndevice = "/dev/video2"\nwidth = 640\n'))
     assert settings.camera == V4l2Settings(device="/dev/video2", width=640)
@@ -75,6 +84,10 @@ def test_a_usb_camera(written):
         ('[camera]\nkind = "replay"\npath = "x"\nrate = 0.1', "rate"),
         ('[camera]\nkind = "replay"\npath = "x"\nfirst = 5\nlast = 4', "before"),
         ('[camera]\nkind = "picamera"\nwidth = 641', "even"),
+        ('[camera]\nkind = "picamera"\nphoto = [4057, 3040]', "even"),
+        ('[camera]\nkind = "picamera"\nphoto = [640, 480]', "at least 1280x720"),
+        ('[camera]\nkind = "picamera"\nphoto = "huge"', "huge"),
+        ('[camera]\nkind = "picamera"\nformat = "mjpeg"', "mjpeg"),
         ("threads = 0", "threads"),
         ('threads = "two"', "threads"),
         ('log_level = "loud"', "loud"),
@@ -90,6 +103,19 @@ def test_what_makes_no_sense_is_refused_by_name(tmp_path, text, words):
         load(path)
     assert words in caught.value.what
     assert caught.value.where == str(path)
+
+
+def test_every_setting_is_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "device.md").read_text()
+    for struct in (DeviceConfig, PicameraSettings, V4l2Settings, ReplaySettings):
+        kind = struct.__struct_config__.tag
+        (section,) = [
+            part
+            for part in re.split(r"^## ", page, flags=re.M)
+            if (f'"{kind}"' in part) == bool(kind)
+        ][:1]
+        for field in set(struct.__struct_fields__) - {"camera"}:
+            assert f"`{field}`" in section, f"docs/device.md does not name {field!r} of {kind}"
 
 
 def test_every_setting_is_read_somewhere():
