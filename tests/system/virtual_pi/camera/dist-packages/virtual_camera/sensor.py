@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,8 @@ import libcamera
 _FASTEST_US, _USUAL_US = 8_333, 33_333
 _PATIENCE_S = 0.1
 """Frames wait so long for a processor that is busy; later ones are lost, as on a Pi."""
+STUCK = Path("/run/virtual_camera_stuck")
+"""While this file is there, no frame comes: a loose cable."""
 
 
 class Sensor:
@@ -80,7 +83,7 @@ class Sensor:
             with self._lock:
                 if run != self._run:
                     return
-                if self._waiting:
+                if self._waiting and not STUCK.exists():
                     request = self._waiting.popleft()
                     # The clock that libcamera's documentation names.
                     ago = time.monotonic() - due
