@@ -496,6 +496,7 @@ serve() {
       use "$previous"
       restart || true
       run rm -f "$PENDING"
+      run rm -rf "$environment"
       die "the new version does not start (above: its log); the old one serves again"
     fi
     die "the service does not start (above: its log); see also: tartlet-device doctor"

@@ -254,11 +254,13 @@ def _source_digest(source: Path) -> str:
 
 
 def _needs(wheel: Path) -> str:
-    """The requirements in a wheel's metadata."""
+    """The libraries that a wheel's metadata asks for."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
         text = archive.read(name).decode()
-    return "\n".join(line for line in text.splitlines() if line.startswith("Requires-Dist"))
+    # Without our own: a new version of tartlet alone fetches nothing.
+    lines = [line for line in text.splitlines() if line.startswith("Requires-Dist:")]
+    return "\n".join(line for line in lines if not line.startswith("Requires-Dist: tartlet"))
 
 
 def _hash(parts: Iterable[bytes]) -> str:
