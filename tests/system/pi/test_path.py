@@ -49,7 +49,7 @@ def test_from_push_to_rollback(
     first, second = make_bundle("first"), make_bundle("second")
     pushed = laptop.ask("push", first)
     assert pushed["serves"]
-    assert pushed["self_test"]["detections"] == 1
+    assert pushed["self_test"]["detections"] >= 1
     assert sees_the_scene(laptop)
 
     photo = tmp_path / "photo.jpg"
