@@ -28,13 +28,12 @@ def run() -> list[Row]:
     """Two rows; ``ratio`` is the time with RGB over the time with planes, ``goal`` its least."""
     box = letterbox.fit(*_MAIN, _CANVAS.width, _CANVAS.height)
     rgb = _scene(_MAIN)
-    planes, small = _planes(rgb), _planes(resize(rgb, (box.width, box.height)))
+    twice = (2 * box.width, 2 * box.height)  # the camera's planes of colour have half of it
+    planes, small = _planes(rgb), _planes(resize(rgb, twice))
     paths: dict[str, Callable[[], object]] = {
         "rgb": lambda: _prepare(rgb.reshape(-1), Stream("main", "BGR888", _MAIN, _MAIN[0] * 3)),
         "main": lambda: _prepare(planes, Stream("main", "YUV420", _MAIN, _MAIN[0])),
-        "lores": lambda: _prepare(
-            small, Stream("lores", "YUV420", (box.width, box.height), box.width)
-        ),
+        "lores": lambda: _prepare(small, Stream("lores", "YUV420", twice, twice[0])),
     }
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -164,17 +164,19 @@ def test_the_small_stream_is_what_the_model_needs(library):
     camera.grab(1)
     image = camera.retrieve(full=False)
     assert image.full is None
-    assert (image.size, image.small.size) == ((1280, 720), (320, 180))
+    assert (image.size, image.small.size) == ((1280, 720), (640, 360))
     assert camera.fits((320, 256))
     assert not camera.fits((416, 416))
 
 
-def test_without_a_model_there_is_no_small_stream(library):
+@pytest.mark.parametrize("canvas", [None, (640, 640)])
+def test_without_a_model_or_with_a_large_one_there_is_no_small_stream(library, canvas):
     library()
-    camera = opened(canvas=None)
+    camera = opened(canvas=canvas)
     camera.grab(1)
     image = camera.retrieve(full=False)
     assert (image.full.size, image.small) == ((1280, 720), None)
+    assert camera.fits(canvas)
     assert not camera.fits((320, 256))
 
 
@@ -194,7 +196,7 @@ def test_photos_can_be_larger_than_what_predict_shows(library, photo, size, show
     assert image.photo().shape == (size[1], size[0], 3)
     assert image.size == shown
     assert image.rgb().shape == (shown[1], shown[0], 3)
-    assert image.small.size[0] <= 320
+    assert image.small.size[0] <= 640
 
 
 @pytest.mark.parametrize(

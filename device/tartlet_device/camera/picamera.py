@@ -2,7 +2,7 @@
 
 The camera streams all the time in one mode that is never changed: switching modes fragments the
 contiguous memory until a start fails. Its image processor makes each frame in two sizes at once:
-the main stream for people, and a small one ("lores") of just the size that the model needs.
+the main stream for people, and a small one ("lores") just large enough for the model.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _new(library: Any, index: int) -> Any:
 def _configure(picamera: Any, settings: PicameraSettings, canvas: Size | None) -> None:
     """Set the camera up, with less where it refuses more: without a small stream, then in RGB."""
     main = _main_size(picamera, settings)
-    small = None if canvas is None else _small_size(main, canvas)
+    small = _small_size(main, canvas)
     wanted = _FORMATS[settings.format]
     attempts = [(wanted, small), (wanted, None), (_FORMATS["rgb"], None)]
     if wanted == _FORMATS["rgb"]:
@@ -201,10 +201,17 @@ def _main_size(picamera: Any, settings: PicameraSettings) -> Size:
     return settings.width, settings.height
 
 
-def _small_size(main: Size, canvas: Size) -> Size:
-    """What the model's letterbox makes of the main picture, in even numbers."""
+def _small_size(main: Size, canvas: Size | None) -> Size | None:
+    """Twice what the model's letterbox makes of the main picture; None if that is not smaller.
+
+    Twice, because the planes of colour have half the resolution: they come in exactly the size that
+    the model needs, and the luma is averaged over 2x2 pixels, which costs next to nothing.
+    """
+    if canvas is None:
+        return None
     box = letterbox.fit(*main, *canvas)
-    return min(main[0], _even(box.width + 1)), min(main[1], _even(box.height + 1))
+    size = (2 * box.width, 2 * box.height)
+    return size if size[0] < main[0] and size[1] < main[1] else None
 
 
 def _even(pixels: int) -> int:
