@@ -59,6 +59,11 @@ class RgbPixels:
         """Width and height."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return self.pixels.nbytes
+
     def rgb(self) -> Picture:
         """The picture, uint8 ``(rows, columns, 3)``."""
         return self.pixels
@@ -88,6 +93,11 @@ class YuvPixels:
     def size(self) -> Size:
         """Width and height."""
         return self.planes.shape[1], self.planes.shape[0] * 2 // 3
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory they take."""
+        return self.planes.nbytes
 
     def rgb(self) -> Picture:
         """The picture as RGB, uint8 ``(rows, columns, 3)``."""
@@ -129,6 +139,11 @@ class Image:
         """A picture that is there as RGB."""
         pixels = RgbPixels(rgb)
         return cls(pixels.size, pixels)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return sum(each.nbytes for each in (self.full, self.small) if each is not None)
 
     def rgb(self) -> Picture:
         """The picture in its size, uint8 ``(rows, columns, 3)``."""

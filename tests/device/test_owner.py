@@ -7,7 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from tartlet_device.camera.owner import BUFFERED_FRAMES, CameraOwner
+from tartlet_device.camera import orders
+from tartlet_device.camera.orders import BUFFERED_FRAMES
+from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.image import Image
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
@@ -276,6 +278,17 @@ def test_a_live_camera_gives_up_on_a_slow_caller_and_says_so(own, until):
     ordered(owner, until)
     camera.give(1)
     assert result.get(timeout=5).info.number == BUFFERED_FRAMES + 6
+
+
+def test_fewer_large_frames_wait_for_a_slow_caller(own, until, monkeypatch):
+    camera = FakeCamera(live=True)
+    owner = own(camera)
+    monkeypatch.setattr(orders, "BUFFERED_BYTES", 3 * 2 * 2 * 3)
+    frames = owner.frames(100)
+    camera.give(4)
+    until(lambda: camera.grabbed == 4)
+    with pytest.raises(errors.DeviceError, match="3 frames are waiting"):
+        list(frames)
 
 
 def test_lost_frames_of_a_live_camera_are_an_error(own, until):

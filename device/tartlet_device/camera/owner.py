@@ -12,9 +12,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Self
 
 from tartlet_device.camera.base import Camera, Frame
+from tartlet_device.camera.orders import FrameStream, Order
 from tartlet_shared import errors
 from tartlet_shared.messages import FrameInfo
 
@@ -23,67 +23,7 @@ _log = logging.getLogger(__name__)
 FRAME_TIMEOUT_S = 5.0
 """A camera that gives no frame for so long is closed and opened again."""
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-BUFFERED_FRAMES = 8
-"""Frames that wait for a slow caller: 11 MB at 768x576. A live camera gives up on a caller that
-falls further behind; footage waits for it."""
 _BEAT_S = 0.5  # the thread looks up at least this often
-
-
-class _Order:
-    """Consecutive frames for one caller."""
-
-    def __init__(self, count: int, *, full: bool) -> None:
-        self.since_ns = time.monotonic_ns()
-        self.full = full
-        self.remaining = count
-        self.last_number: int | None = None
-        self.results: queue.Queue[Frame | errors.TartletError] = queue.Queue(BUFFERED_FRAMES)
-        self.cancelled = False
-
-
-class FrameStream:
-    """Frames that were ordered, to be iterated over; a context that ends the order."""
-
-    def __init__(self, order: _Order, timeout_s: float) -> None:
-        self._order = order
-        self._timeout_s = timeout_s
-        self._left = order.remaining
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Frame:
-        """The next frame.
-
-        Raises:
-            CameraTimeout: it did not come in time.
-            TartletError: the camera does not work any more, or frames were lost; says why.
-        """
-        if self._left == 0:
-            raise StopIteration
-        try:
-            result = self._order.results.get(timeout=self._timeout_s)
-        except queue.Empty:
-            raise errors.CameraTimeout(
-                f"no frame within {self._timeout_s:.1f} s",
-                where="camera",
-                hint="is its cable seated? `tartlet-device doctor` looks further",
-            ) from None
-        if isinstance(result, errors.TartletError):
-            self._left = 0
-            raise result
-        self._left -= 1
-        return result
-
-    def close(self) -> None:
-        """No more frames are wanted."""
-        self._order.cancelled = True
 
 
 class CameraOwner:
@@ -110,7 +50,7 @@ class CameraOwner:
         self._frame_timeout_s = frame_timeout_s
         self._back_off_s = back_off_s
         self._changed = threading.Condition()
-        self._orders: list[_Order] = []
+        self._orders: list[Order] = []
         self._fault: errors.TartletError | None = None
         self._stopping = False
         self._beat = time.monotonic()
@@ -159,7 +99,7 @@ class CameraOwner:
         Raises:
             TartletError: the camera does not work; says why.
         """
-        order = _Order(count, full=full)
+        order = Order(count, full=full)
         with self._changed:
             if self._fault is not None:
                 raise _copy(self._fault)
@@ -223,38 +163,34 @@ class CameraOwner:
                 self._changed.wait(_BEAT_S)
             return not self._stopping
 
-    def _hand_over(self, order: _Order, frame: Frame, *, waits: bool) -> None:
+    def _hand_over(self, order: Order, frame: Frame, *, waits: bool) -> None:
         lost = _lost(order.last_number, frame.info) if not waits else 0
         order.last_number = frame.info.number
         if lost:
             self._give_up(order, f"{lost} frames before frame {frame.info.number} were lost")
             return
         while not order.cancelled and not self._stopping:
-            try:
-                order.results.put(frame, timeout=_BEAT_S if waits else 0.001)
-            except queue.Full:
-                self._beat = time.monotonic()
-                if not waits:
-                    self._give_up(
-                        order,
-                        f"{BUFFERED_FRAMES} frames are waiting and the connection is too slow "
-                        "for more",
-                    )
-                    return
-                continue
-            order.remaining -= 1
-            break
+            if order.put(frame, timeout_s=_BEAT_S if waits else 0.001):
+                order.remaining -= 1
+                break
+            self._beat = time.monotonic()
+            if not waits:
+                waiting = order.results.qsize()
+                self._give_up(
+                    order, f"{waiting} frames are waiting and the connection is too slow for more"
+                )
+                return
         if order.remaining == 0 or order.cancelled:
             self._remove(order)
 
-    def _give_up(self, order: _Order, why: str) -> None:
+    def _give_up(self, order: Order, why: str) -> None:
         error = errors.DeviceError(
             why, where="camera", hint="ask for fewer photos at once, or for a lower rate"
         )
         self._remove(order)
         _put_error(order, error)
 
-    def _remove(self, order: _Order) -> None:
+    def _remove(self, order: Order) -> None:
         with self._changed:
             self._orders = [each for each in self._orders if each is not order]
 
@@ -288,7 +224,7 @@ def _lost(last: int | None, info: FrameInfo) -> int:
     return 0 if last is None else info.number - last - 1
 
 
-def _put_error(order: _Order, error: errors.TartletError) -> None:
+def _put_error(order: Order, error: errors.TartletError) -> None:
     """Tell the caller; frames still waiting are dropped if there is no room to say it."""
     while True:
         try:
