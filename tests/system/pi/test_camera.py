@@ -28,7 +28,7 @@ COLOURS = [
 ]
 CONFIG = "/etc/tartlet/device.toml"
 STUCK = "/run/virtual_camera_stuck"
-PIPELINE = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
+AWAY = "/run/virtual_camera_away"
 RIVAL = """
 from picamera2 import Picamera2
 import time
@@ -175,9 +175,9 @@ def test_a_busy_camera_names_who_has_it_and_is_taken_when_it_is_free(
 
 
 def test_a_camera_that_comes_later_is_found(pi: VirtualPi, laptop: Laptop, stopped: None) -> None:
-    pi.run(f"sudo mv {PIPELINE} {PIPELINE}.away; sudo systemctl start tartlet")
+    pi.run(f"sudo touch {AWAY}; sudo systemctl start tartlet")
     assert "not there" in wait_for(lambda: camera_error(laptop))
-    pi.run(f"sudo mv {PIPELINE}.away {PIPELINE}")
+    pi.run(f"sudo rm {AWAY}")
     wait_for(lambda: not camera_error(laptop))
 
 

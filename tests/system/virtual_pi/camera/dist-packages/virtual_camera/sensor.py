@@ -16,6 +16,8 @@ _PATIENCE_S = 0.1
 """Frames wait so long for a processor that is busy; later ones are lost, as on a Pi."""
 STUCK = Path("/run/virtual_camera_stuck")
 """While this file is there, no frame comes: a loose cable."""
+AWAY = Path("/run/virtual_camera_away")
+"""While this file is there, libcamera finds no camera: a driver that loads late."""
 
 
 class Sensor:
@@ -108,6 +110,17 @@ def install() -> None:
         sensor.stop()
         stop(self)
 
+    manager = libcamera.CameraManager
+    look, cameras = manager.singleton, manager.cameras
+    found = True
+
+    def look_for_cameras() -> Any:
+        nonlocal found
+        found = not AWAY.exists()
+        return look()
+
+    manager.singleton = staticmethod(look_for_cameras)
+    manager.cameras = property(lambda self: cameras.__get__(self) if found else [])
     camera.start = start_sensor
     camera.stop = stop_sensor
     camera.queue_request = lambda self, request: sensor.queue(request)
