@@ -29,7 +29,7 @@ def build(release: Release, root: Path) -> None:
     Raises:
         subprocess.CalledProcessError: a step failed; what it said is on stderr.
     """
-    with tempfile.TemporaryDirectory(prefix="virtual-pi-") as name:
+    with tempfile.TemporaryDirectory(prefix="virtual-pi-", dir=root.parent) as name:
         _bootstrap(release, root, Path(name))
         if release.picamera2:
             _package_picamera2(release, root, Path(name))
@@ -109,6 +109,7 @@ def _package_picamera2(release: Release, root: Path, folder: Path) -> None:
         for compiled in pure.rglob("*.so"):
             compiled.unlink()
         shutil.copytree(pure, library, dirs_exist_ok=True)
+    _compile(root, library)
     number = next(each for each in release.picamera2 if each.startswith("picamera2=="))
     control = tree / "DEBIAN"
     control.mkdir()
@@ -124,16 +125,25 @@ def _package_picamera2(release: Release, root: Path, folder: Path) -> None:
     (control / "control").write_text(
         "".join(f"{name}: {value}\n" for name, value in fields.items())
     )
-    # As the packages of Debian do it.
-    script = control / "postinst"
-    script.write_text("#!/bin/sh\nset -e\npy3compile -p python3-picamera2\n")
-    script.chmod(0o755)
     target = root / _ARCHIVE
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target],
         check=True,
         stdout=subprocess.DEVNULL,
     )
+
+
+def _compile(root: Path, library: Path) -> None:
+    """Byte-compile a folder by the image's Python, which a package does where it is installed.
+
+    Done here, once, because it takes the emulator most of a minute.
+    """
+    inside = root / "var/tmp/library"
+    library.rename(inside)
+    # Templates for other Pythons among them do not compile, which does no harm.
+    command = f"python3 -m compileall -qq -s /var/tmp/library -p /{_DIST_PACKAGES} /var/tmp/library"
+    _inside(root, "sh", "-c", f"{command} || true")
+    inside.rename(library)
 
 
 def _index(archive: Path) -> None:

@@ -21,7 +21,15 @@ _BOOT = (
     "iproute2",
     "kmod",
 )
-_RASPBERRY_PI_OS_LITE = ("adduser", "sudo", "python3", "python3-numpy", "procps", "psmisc")
+_RASPBERRY_PI_OS_LITE = (
+    "adduser",
+    "ca-certificates",
+    "procps",
+    "psmisc",
+    "python3",
+    "python3-numpy",
+    "sudo",
+)
 
 
 @dataclass(frozen=True)
