@@ -3,11 +3,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON_SOURCES := shared device host benchmarks tests
 
-.PHONY: help prepare demo test check lint format types unit bench pi hardware clean
+.PHONY: help prepare demo test check lint format types unit bench pi pi-stop hardware clean
 NAME := pi
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 prepare: ## Install what everything else needs into .venv
 	@scripts/prepare.sh
@@ -40,6 +40,9 @@ bench: prepare ## Print every figure beside its goal; writes runs/bench.json
 
 pi: prepare ## Start a virtual Raspberry Pi and say how to reach it; NAME=b for a second
 	@$(BIN)/python -m tests.system.virtual_pi start $(NAME)
+
+pi-stop: ## Stop it, and delete what it wrote
+	@$(BIN)/python -m tests.system.virtual_pi stop $(NAME)
 
 hardware: prepare ## Tests on a real Pi: make hardware PI=pi@host (see tests/hardware)
 	@TARTLET_PI="$(PI)" $(BIN)/python -m pytest tests/system/pi tests/hardware

@@ -5,10 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
-from tests.system.virtual_pi import build, image, instance, needs
+from tests.system.virtual_pi import build, image, instance, needs, test_card
 from tests.system.virtual_pi.releases import RELEASES
+
+_REACH = """{pi.name} runs. Log in:
+  {ssh}
+Install tartlet, and see what its camera sees:
+  tartlet device setup pi@127.0.0.1:{pi.port} --name {pi.name} --identity {pi.identity} --yes
+  tartlet capture {pi.name}
+Stop it, and delete what it wrote:
+  make pi-stop NAME={pi.name}"""
 
 
 def main() -> int:
@@ -19,7 +28,9 @@ def main() -> int:
     start.add_argument("name", nargs="?", default="pi")
     start.add_argument("--release", choices=RELEASES, default="trixie")
     start.add_argument("--cpu", default=build.CPU, help="such as cortex-a72 (a Pi 4)")
-    start.add_argument("--scene", type=Path, help="folder of JPEGs that its camera sees")
+    start.add_argument(
+        "--scene", type=Path, help="folder of JPEGs that its camera sees; else a test card"
+    )
     stop = commands.add_parser("stop", help="stop one, and delete what it wrote")
     stop.add_argument("name", nargs="?", default="pi")
     commands.add_parser("list", help="list those that run")
@@ -41,15 +52,18 @@ def main() -> int:
             if not image.place(release, cache).exists():
                 print("Building its image, once: about six minutes", file=sys.stderr)
             root = image.ensure(release, cache)
-            pi = instance.start(
-                arguments.name,
-                [root],
-                base,
-                cpu=arguments.cpu,
-                scene=arguments.scene,
-                bound=False,
-            )
-            print(f"{pi.name} runs. Log in:\n  {shlex.join(pi.ssh_words)}")
+            with tempfile.TemporaryDirectory() as folder:
+                test_card.write(Path(folder))
+                scene = arguments.scene or Path(folder)
+                pi = instance.start(
+                    arguments.name,
+                    [root],
+                    base,
+                    cpu=arguments.cpu,
+                    scene=scene if release.picamera2 else None,
+                    bound=False,
+                )
+            print(_REACH.format(pi=pi, ssh=shlex.join(pi.ssh_words)))
         elif arguments.command == "stop":
             instance.remove(instance.load(arguments.name, base))
         else:
