@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tartlet_host.remote.inventory import Device
 from tartlet_host.remote.session import find_device
+from tests import remote_shell
 
 VARIABLE = "TARTLET_PI"
 
@@ -29,21 +30,9 @@ class RealPi:
         return cls(address, find_device(address))
 
     def run(
-        self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 300
+        self, command: str, *, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command over SSH, as the user of the address.
-
-        Raises:
-            AssertionError: it ended with another code than 0, and ``check`` is set.
-        """
-        done = subprocess.run(
-            ["ssh", "-o", "BatchMode=yes", self.address, command],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+        """Run a shell command over SSH, as the user of the address; see `tests.remote_shell`."""
+        return remote_shell.run(
+            ["ssh", "-o", "BatchMode=yes", self.address], command, check=check, stdin=stdin
         )
-        if check:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done

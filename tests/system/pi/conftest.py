@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def _kept_wheels(_own_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was fetched once serves every test, though each has a home of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE.parents[1]))
+
+
 @pytest.fixture(scope="session")
 def instances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the instances of this run."""

@@ -47,12 +47,6 @@ def bare(instances: Path) -> Iterator[VirtualPi]:
         yield virtual
 
 
-@pytest.fixture(autouse=True)
-def _kept_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was fetched once serves every test, though each has a home of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE.parents[1]))
-
-
 def laptop_for(pi: VirtualPi, folder: Path) -> Laptop:
     mine = Laptop(folder / "laptop")
     add(mine, pi.device)
@@ -73,8 +67,8 @@ def newer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "setup_pi.sh", folder)
     unit = folder / "device/systemd/tartlet.service"
     unit.write_text(f"# Another one.\n{unit.read_text()}")
-    path = ":".join(str(folder / name) for name in ("shared", "device", "host"))
-    monkeypatch.setenv("PYTHONPATH", path)
+    places = ":".join(str(folder / name) for name in ("shared", "device", "host"))
+    monkeypatch.setenv("PYTHONPATH", places)
     return folder
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tartlet_host.remote.inventory import Device
+from tests import remote_shell
 from tests.system.virtual_pi import stage
 from tests.system.virtual_pi.build import CPU
 from tests.system.virtual_pi.process import Process, child, spawn, wait_until
@@ -90,24 +91,10 @@ class VirtualPi:
         ]
 
     def run(
-        self, command: str, *, check: bool = True, stdin: str = "", timeout_s: float = 300
+        self, command: str, *, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as the user pi, over SSH.
-
-        Raises:
-            AssertionError: it ended with another code than 0, and ``check`` is set.
-        """
-        done = subprocess.run(
-            [*self.ssh_words, command],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done
+        """Run a shell command over SSH, as the user pi; see `tests.remote_shell`."""
+        return remote_shell.run(self.ssh_words, command, check=check, stdin=stdin)
 
 
 def start(
