@@ -16,7 +16,8 @@ demo: prepare ## Train, compress, push and predict on real footage, ten minutes
 	@$(BIN)/tartlet demo
 
 test: lint types ## Lint, types and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore=tests/system/pi
+	@$(BIN)/python -m pytest tests/system/pi -n 2 --dist loadfile
 
 check: lint types unit ## The inner loop: lint, types and quick tests, under two minutes
 

@@ -271,12 +271,16 @@ distributions() {
   fi
 }
 
-# The system's own pip, for an environment without one. Arguments: environment, pip's.
+# The system's own pip, for an environment without one. Unpacked, it starts in half the time.
+# Arguments: environment, pip's.
 pip() {
   local environment=$1 wheel
   shift
-  wheel=$(compgen -G '/usr/share/python-wheels/pip-*.whl') || die "python3-venv brought no pip"
-  "$environment/bin/python" "$wheel/pip" \
+  if [ ! -d "$WORK/pip" ]; then
+    wheel=$(compgen -G '/usr/share/python-wheels/pip-*.whl') || die "python3-venv brought no pip"
+    /usr/bin/python3 -m zipfile -e "$wheel" "$WORK/pip"
+  fi
+  PYTHONPATH=$WORK/pip "$environment/bin/python" -m pip \
     --disable-pip-version-check --no-input --quiet "$@" </dev/null
 }
 
@@ -330,8 +334,14 @@ make_environment() {
     /usr/lib/python3/*) ;;
     *) die "pip replaced Debian's numpy in the environment; $UNTOUCHED" ;;
   esac
-  # The service may not write there, and would compile at each start.
-  "$environment/bin/python" -m compileall -q -j 0 "$environment/lib" >/dev/null || true
+  # The service may not write there, and would compile at each start. Libraries are compiled as far
+  # as they are used, which is a tenth of them.
+  "$environment/bin/python" -m compileall -q "$environment"/lib/python*/site-packages/tartlet_* \
+    >/dev/null || true
+  local library
+  for library in cv2 msgspec onnxruntime; do
+    "$environment/bin/python" -P -c "import $library" 2>/dev/null || true
+  done
 }
 
 install_environment() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tartlet_host.remote import inventory, probe, rollout
 from tartlet_host.remote.embedded import EmbeddedDevice
 from tartlet_host.remote.session import open_session
 from tartlet_shared.bundle import Bundle
+from tests.hardware.real_pi import VARIABLE
 
 Start = Callable[..., EmbeddedDevice]
 Run = Callable[..., tuple[int, str, str]]
@@ -73,7 +75,12 @@ def steady(footage: ReplaySettings, bundle: Bundle) -> Iterator[EmbeddedDevice]:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keys, the agent and the SSH configuration of whoever runs the tests stay out of it."""
+    """The keys, the agent and the SSH configuration of whoever runs the tests stay out of it.
+
+    Except on a real Pi, which they open.
+    """
+    if os.environ.get(VARIABLE):
+        return
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)

@@ -10,10 +10,12 @@ import hashlib
 import importlib.metadata
 import importlib.resources
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ Report = Callable[[int, int], None]
 
 _OURS = ("shared", "device")
 _OLDEST_GLIBC = 17  # of manylinux_2_17, the oldest that wheels for arm64 are built for
+_UNUSED_S = 30 * 24 * 3600
 # Debian's own serve: what is built against them breaks with others.
 _FROM_DEBIAN = ("numpy",)
 
@@ -195,7 +198,10 @@ def _same_as_here() -> list[str]:
 
 
 def _kept(cache: Path, key: str, fill: Callable[[Path], None]) -> tuple[Path, ...]:
-    """The wheels of ``cache/key``; made aside and renamed, so that they are all there or none."""
+    """The wheels of ``cache/key``; made aside and renamed, so that they are all there or none.
+
+    Those that were not used for a month are removed.
+    """
     place = cache / key
     if not place.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
@@ -206,6 +212,10 @@ def _kept(cache: Path, key: str, fill: Callable[[Path], None]) -> tuple[Path, ..
                 aside.rename(place)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+        for other in cache.iterdir():
+            if time.time() - other.stat().st_mtime > _UNUSED_S:
+                shutil.rmtree(other, ignore_errors=True)
+    os.utime(place)
     return tuple(sorted(place.glob("*.whl")))
 
 

@@ -9,28 +9,10 @@ from pathlib import Path
 import pytest
 
 from tartlet_host.remote import facts, install
-from tartlet_host.remote.facts import Facts
 from tartlet_shared import errors
+from tests.pi_facts import PI
 
 SCRIPT = Path(__file__).parents[3] / "setup_pi.sh"
-PI = Facts(
-    hostname="raspberrypi",
-    distribution="debian",
-    codename="trixie",
-    architecture="arm64",
-    machine="aarch64",
-    bits=64,
-    python=(3, 13),
-    glibc=(2, 41),
-    numpy="2.2.4",
-    free_mb=20000,
-    root=False,
-    sudo=True,
-    installed="",
-    version="",
-    active=False,
-    refusal="",
-)
 
 
 def test_this_machine_is_described_by_the_script_on_standard_input():

@@ -14,27 +14,10 @@ import pytest
 from tartlet_host.remote import wheels
 from tartlet_host.remote.facts import Facts
 from tartlet_shared import errors
+from tests.pi_facts import PI
 
 SCRIPT = Path(__file__).parents[3] / "setup_pi.sh"
 OPENCV = importlib.metadata.version("opencv-python-headless")
-PI = Facts(
-    hostname="raspberrypi",
-    distribution="debian",
-    codename="trixie",
-    architecture="arm64",
-    machine="aarch64",
-    bits=64,
-    python=(3, 13),
-    glibc=(2, 41),
-    numpy="2.2.4",
-    free_mb=20000,
-    root=False,
-    sudo=True,
-    installed="",
-    version="",
-    active=False,
-    refusal="",
-)
 
 
 def put_wheel(folder: Path, name: str, version: str, tag: str, *needs: str) -> None:

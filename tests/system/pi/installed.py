@@ -36,7 +36,7 @@ def add(laptop: Laptop, device: Device) -> None:
     """`tartlet device add`, as one who compared the fingerprint."""
     identity = ("--identity", device.identity) if device.identity else ()
     done = laptop.run(
-        *("device", "add", device.name, f"{device.user}@{device.address}:{device.port or 22}"),
+        *("device", "add", device.name, str(device.typed)),
         *("--fingerprint", HostKey.parse(device.host_key).fingerprint, *identity),
     )
     assert done.returncode == 0, done.stderr

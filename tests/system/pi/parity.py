@@ -1,6 +1,6 @@
 """How far a Pi's answers are from the laptop's, for one bundle.
 
-ai-edge-litert and ONNX Runtime round in the same way on every processor. tflite-runtime does not
+ai-edge-litert rounds in the same way on every processor. tflite-runtime does not
 run int8 through XNNPACK; its kernels follow TFLite's reference kernels, which round after every
 layer in another way, so output tensors are compared with those.
 """
@@ -38,8 +38,7 @@ class Parity:
 
     Attributes:
         pictures, detections: how many were compared.
-        steps: between output tensors, in quantization steps; for a float output, in units of the
-            laptop's largest absolute value / 255.
+        steps: between output tensors, in quantization steps.
         same_share: share of output values that are equal.
         box_px: between the edges of boxes, pixels of the picture.
         score: between scores.
@@ -106,7 +105,9 @@ def _steps(there: NDArray[Any], here: NDArray[Any]) -> NDArray[np.float64]:
     difference = np.abs(there.astype(np.float64) - here.astype(np.float64))
     if np.issubdtype(here.dtype, np.integer):
         return difference
-    return difference / float(np.abs(here).max() / 255)
+    # Float, but only as many values as the integers behind them.
+    step = float(np.diff(np.unique(here).astype(np.float64)).min())
+    return np.round(difference / step, 3)
 
 
 def _detections(bundle: Bundle, client: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import pytest
 
+from tests.hardware.real_pi import RealPi
 from tests.system.pi import spots
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import instance
@@ -29,9 +30,10 @@ def served(laptop: Laptop, *, within_s: float = 120) -> dict[str, Any]:
         time.sleep(0.5)
 
 
-def sees_the_scene(laptop: Laptop) -> bool:
-    """Whether the model finds what is before the camera."""
-    return spots.found(laptop.ask("predict", "--no-picture")["detections"])
+def sees_the_scene(pi: VirtualPi | RealPi, laptop: Laptop) -> bool:
+    """Whether the model finds what is before the camera, which for a real one nobody knows."""
+    found = laptop.ask("predict", "--no-picture")["detections"]
+    return isinstance(pi, RealPi) or spots.found(found)
 
 
 def serving(laptop: Laptop) -> str:
@@ -44,26 +46,27 @@ def main_process(pi: VirtualPi) -> str:
 
 
 def test_from_push_to_rollback(
-    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker, tmp_path: Path
+    pi: VirtualPi | RealPi, laptop: Laptop, make_bundle: BundleMaker, tmp_path: Path
 ) -> None:
     first, second = make_bundle("first"), make_bundle("second")
     pushed = laptop.ask("push", first)
     assert pushed["serves"]
     assert pushed["self_test"]["detections"] >= 1
-    assert sees_the_scene(laptop)
+    assert sees_the_scene(pi, laptop)
 
     photo = tmp_path / "photo.jpg"
     laptop.ask("capture", "--output", photo)
     picture = cv2.imread(str(photo))
     assert picture is not None
-    assert picture.shape == (720, 1280, 3)
-    assert picture[280, 400].mean() > 200 > 60 > picture[280, 900].mean()
+    if isinstance(pi, VirtualPi):
+        assert picture.shape == (720, 1280, 3)
+        assert picture[280, 400].mean() > 200 > 60 > picture[280, 900].mean()
 
     assert laptop.ask("push", second)["serves"]
     assert serving(laptop) == "second"
     laptop.ask("rollback")
     assert serving(laptop) == "first"
-    assert sees_the_scene(laptop)
+    assert sees_the_scene(pi, laptop)
 
 
 @pytest.mark.virtual
@@ -79,7 +82,7 @@ def test_a_daemon_that_is_killed_while_a_model_is_pushed(
     push.communicate(timeout=300)
     # An answer means that it is committed; without one, either is right, but one of them serves.
     assert serving(laptop) in ({"new"} if push.returncode == 0 else {"old", "new"})
-    assert sees_the_scene(laptop)
+    assert sees_the_scene(pi, laptop)
     # And nothing of it is in the way of the next push.
     assert laptop.ask("push", new)["serves"]
 
@@ -115,7 +118,7 @@ def test_after_a_reboot_the_committed_model_serves(
     laptop.ask("push", make_bundle("before-reboot"))
     instance.reboot(pi)
     assert serving(laptop) == "before-reboot"
-    assert sees_the_scene(laptop)
+    assert sees_the_scene(pi, laptop)
 
 
 @pytest.mark.virtual
@@ -127,4 +130,4 @@ def test_after_a_power_cut_the_committed_model_serves(
     assert laptop.run("status").returncode != 0
     instance.power_on(pi)
     assert serving(laptop) == "before-cut"
-    assert sees_the_scene(laptop)
+    assert sees_the_scene(pi, laptop)

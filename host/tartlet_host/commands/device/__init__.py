@@ -11,6 +11,7 @@ from tartlet_host.commands.device.keys import (
     add_device,
     confirming,
     fingerprint_option,
+    identity_option,
     pinned,
     yes_option,
 )
@@ -45,11 +46,7 @@ command.add_command(setup)
 @click.argument("target")
 @fingerprint_option
 @yes_option
-@click.option(
-    "--identity",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Private key to log in with, beside the usual ones.",
-)
+@identity_option
 @click.option("--socket", help="Where the daemon listens, if not at the usual place.")
 @json_option
 def add(

@@ -1,9 +1,10 @@
-"""How a person confirms the key of a device."""
+"""How a device is known: options for its keys, and how a person confirms the one it shows."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,12 @@ fingerprint_option = click.option(
 )
 yes_option = click.option(
     "--yes", is_flag=True, help="Accept whatever key it shows, without asking."
+)
+
+identity_option = click.option(
+    "--identity",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Private key to log in with, beside the usual ones.",
 )
 
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tartlet_host.commands.device.keys import add_device, fingerprint_option, yes_option
+from tartlet_host.commands.device.keys import (
+    add_device,
+    fingerprint_option,
+    identity_option,
+    yes_option,
+)
 from tartlet_host.commands.options import asking, json_option, print_json, say, size
 from tartlet_host.progress import bar
 from tartlet_shared import errors
@@ -27,11 +32,7 @@ if TYPE_CHECKING:
 @click.option("--name", help="What to call it, if it was not added before.")
 @fingerprint_option
 @yes_option
-@click.option(
-    "--identity",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Private key to log in with, beside the usual ones.",
-)
+@identity_option
 @click.option(
     "--runtime", type=click.Choice(["litert", "tflite"]), help="Instead of the one that fits."
 )
@@ -116,6 +117,12 @@ def _known(
 
     device = session.find_device(text)
     if device.host_key:
+        if identity is not None or name not in (None, device.name):
+            raise errors.UsageError(
+                f"it was added before, as {device.name!r}; --name and --identity are for new ones",
+                where=text,
+                hint=f"tartlet device remove {device.name} forgets it",
+            )
         return device
     device = dataclasses.replace(
         device,
