@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.system.virtual_pi import build, image, instance, needs, test_card
+from tests.system.virtual_pi import build, colour_bars, image, instance, needs
 from tests.system.virtual_pi.releases import RELEASES
 
 _REACH = """{pi.name} runs. Log in:
@@ -53,7 +53,7 @@ def main() -> int:
                 print("Building its image, once: about six minutes", file=sys.stderr)
             root = image.ensure(release, cache)
             with tempfile.TemporaryDirectory() as folder:
-                test_card.write(Path(folder))
+                colour_bars.write(Path(folder))
                 scene = arguments.scene or Path(folder)
                 pi = instance.start(
                     arguments.name,
