@@ -431,13 +431,14 @@ make_folders() {
 
 default_config() {
   cat <<'TOML'
-# Configuration of the tartlet daemon; `sudo systemctl restart tartlet` reads it again.
+# Configuration of the tartlet daemon, in full in docs/device.md; `sudo systemctl restart tartlet` reads it again.
 log_level = "info"
 
 [camera]
 kind = "picamera"        # a Raspberry Pi's own camera; "v4l2" for a USB camera
 width = 1280
 height = 720
+# photo = "full"         # `capture` in the sensor's full resolution; takes more of the camera's memory
 TOML
 }
 
