@@ -22,7 +22,7 @@ from tests.tiny_model import BundleMaker
 SETUP = {
     "trixie": ("--onnx",),
     # Where ai-edge-litert would do as well: somewhere its fallback must be tested.
-    "bookworm": ("--onnx", "--runtime", "tflite"),
+    "bookworm": ("--runtime", "tflite"),
 }
 
 

@@ -47,6 +47,13 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 120) -> Any:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _serving(pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker) -> None:
+    """A model serves, whichever test comes first."""
+    if laptop.ask("status")["model"] is None:
+        laptop.ask("push", make_bundle("serving"))
+
+
 @pytest.fixture
 def patches(pi: VirtualPi, scene: Path, tmp_path: Path) -> Iterator[None]:
     """Eight colours before the camera, in two rows."""

@@ -70,7 +70,7 @@ def test_from_push_to_rollback(
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("moment", [0.0, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("moment", [0.0, 1.5, 3.0])
 def test_a_daemon_that_is_killed_while_a_model_is_pushed(
     pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker, moment: float
 ) -> None:

@@ -23,6 +23,7 @@ from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import image, instance
 from tests.system.virtual_pi.instance import VirtualPi
 from tests.system.virtual_pi.releases import RELEASES
+from tests.tiny_model import BundleMaker
 
 pytestmark = pytest.mark.virtual
 ROOT = Path(__file__).parents[3]
@@ -127,9 +128,10 @@ def test_a_second_run_changes_nothing(pi: VirtualPi, tmp_path: Path) -> None:
 
 
 def test_an_upgrade_goes_on_after_it_was_killed_while_the_old_version_served(
-    pi: VirtualPi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pi: VirtualPi, make_bundle: BundleMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laptop = laptop_for(pi, tmp_path)
+    laptop.ask("push", make_bundle("kept"))
     numpy = pi.run("dpkg-query -W python3-numpy; dpkg -V python3-numpy").stdout
     newer(tmp_path / "newer", monkeypatch)
     kill_when(laptop, pi, "Installing tartlet")
@@ -138,6 +140,7 @@ def test_an_upgrade_goes_on_after_it_was_killed_while_the_old_version_served(
     kill_when(laptop, pi, "Wrote /etc/systemd/system/tartlet.service")
     done = laptop.ask("device", "setup", pi.name)
     assert (done["action"], done["status"]["software"]) == ("installed", NEW)
+    assert done["status"]["model"]["name"] == "kept"
     assert len(environments(pi)) == 1
     assert laptop.ask("device", "setup", pi.name)["action"] == "unchanged"
     assert pi.run("dpkg-query -W python3-numpy; dpkg -V python3-numpy").stdout == numpy
