@@ -24,12 +24,7 @@ missing_packages() { # prints the Debian packages that are not there yet
   [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null || echo openssh-server
   # For the tests on a virtual Raspberry Pi, which need root; without it they are skipped.
   [ "$(id -u)-$(uname -m)" = 0-x86_64 ] || return 0
-  command -v mmdebstrap >/dev/null || echo mmdebstrap
-  command -v arch-test >/dev/null || echo arch-test
-  command -v newuidmap >/dev/null || echo uidmap
-  command -v systemd-nspawn >/dev/null || echo systemd-container
-  command -v pasta >/dev/null || echo passt
-  command -v ip >/dev/null || echo iproute2
+  "$1" tests/system/virtual_pi/needs.py
 }
 
 install_packages() {

@@ -102,7 +102,7 @@ class BridgeStream(ChannelStream):
                 f"there is no `{self._command.split()[0]}` command on the device, and its SSH "
                 "server opened no channel to the daemon's socket",
                 where=self._where,
-                hint="set the device up with setup_pi.sh, then try again",
+                hint="`tartlet device setup` installs tartlet there",
             )
         return errors.DaemonNotRunning(
             f"the tartlet daemon does not answer: {reason or 'no reason given'}",

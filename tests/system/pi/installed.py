@@ -50,3 +50,8 @@ def wait_for_daemon(pi: VirtualPi | RealPi) -> None:
             "systemctl status tartlet; sudo journalctl -u tartlet -n 40", check=False
         ).stdout
         time.sleep(0.5)
+
+
+def main_process(pi: VirtualPi | RealPi) -> str:
+    """The number of the daemon's process."""
+    return pi.run("systemctl show --value -p MainPID tartlet").stdout.strip()

@@ -15,6 +15,7 @@ import pytest
 
 from tartlet_host.remote.session import open_session
 from tests.system.pi import camera_probe
+from tests.system.pi.installed import main_process
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import stage
 from tests.system.virtual_pi.instance import VirtualPi
@@ -193,7 +194,7 @@ def test_a_camera_that_gives_no_frame_is_opened_again(
 ) -> None:
     configure("")
     wait_for(lambda: not camera_error(laptop))
-    process = pi.run("systemctl show --value -p MainPID tartlet").stdout
+    process = main_process(pi)
     pi.run(f"sudo touch {STUCK}")
     try:
         failed = laptop.run("predict", "--no-picture")
@@ -202,7 +203,7 @@ def test_a_camera_that_gives_no_frame_is_opened_again(
     finally:
         pi.run(f"sudo rm -f {STUCK}")
     wait_for(lambda: laptop.run("predict", "--no-picture").returncode == 0)
-    assert pi.run("systemctl show --value -p MainPID tartlet").stdout == process
+    assert main_process(pi) == process
 
 
 def test_consecutive_photos_are_consecutive_frames(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.hardware.real_pi import RealPi
 from tests.system.pi import spots
+from tests.system.pi.installed import main_process
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import instance
 from tests.system.virtual_pi.instance import VirtualPi
@@ -39,10 +41,6 @@ def sees_the_scene(pi: VirtualPi | RealPi, laptop: Laptop) -> bool:
 def serving(laptop: Laptop) -> str:
     """Name of the model that serves."""
     return str(served(laptop)["model"]["name"])
-
-
-def main_process(pi: VirtualPi) -> str:
-    return pi.run("systemctl show --value -p MainPID tartlet").stdout.strip()
 
 
 def test_from_push_to_rollback(
@@ -111,23 +109,20 @@ def test_the_watchdog_restarts_a_daemon_that_hangs(
     pi.run(f"sudo rm -r {folder}; sudo systemctl daemon-reload; sudo systemctl restart tartlet")
 
 
-@pytest.mark.virtual
-def test_after_a_reboot_the_committed_model_serves(
-    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
-) -> None:
-    laptop.ask("push", make_bundle("before-reboot"))
-    instance.reboot(pi)
-    assert serving(laptop) == "before-reboot"
-    assert sees_the_scene(pi, laptop)
-
-
-@pytest.mark.virtual
-def test_after_a_power_cut_the_committed_model_serves(
-    pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
-) -> None:
-    laptop.ask("push", make_bundle("before-cut"))
+def power_cycle(pi: VirtualPi) -> None:
     instance.cut_power(pi)
-    assert laptop.run("status").returncode != 0
     instance.power_on(pi)
-    assert serving(laptop) == "before-cut"
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("interrupt", [instance.reboot, power_cycle])
+def test_the_committed_model_serves_after(
+    pi: VirtualPi,
+    laptop: Laptop,
+    make_bundle: BundleMaker,
+    interrupt: Callable[[VirtualPi], None],
+) -> None:
+    laptop.ask("push", make_bundle("before"))
+    interrupt(pi)
+    assert serving(laptop) == "before"
     assert sees_the_scene(pi, laptop)

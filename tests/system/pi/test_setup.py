@@ -18,7 +18,7 @@ from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.ssh import Connection
 from tartlet_host.remote.wheels import Wheels
 from tartlet_shared import errors
-from tests.system.pi.installed import CACHE, Installed, add, wait_for_daemon
+from tests.system.pi.installed import CACHE, Installed, add, main_process, wait_for_daemon
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import image, instance
 from tests.system.virtual_pi.instance import VirtualPi
@@ -96,10 +96,6 @@ def software(laptop: Laptop) -> str:
 
 def environments(pi: VirtualPi) -> list[str]:
     return pi.run("ls -d /opt/tartlet-*").stdout.split()
-
-
-def main_process(pi: VirtualPi) -> str:
-    return pi.run("systemctl show --value -p MainPID tartlet").stdout.strip()
 
 
 def test_a_second_run_changes_nothing(pi: VirtualPi, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.system.pi.installed import main_process
 from tests.system.virtual_pi.instance import VirtualPi
 
 MOST_EXPOSED = 1.0
@@ -17,8 +18,7 @@ def test_the_unit_is_hardened(pi: VirtualPi) -> None:
 
 
 def test_the_daemon_runs_as_its_own_user_with_the_camera_and_nothing_else(pi: VirtualPi) -> None:
-    pid = pi.run("systemctl show --value -p MainPID tartlet").stdout.strip()
-    status = pi.run(f"cat /proc/{pid}/status").stdout
+    status = pi.run(f"cat /proc/{main_process(pi)}/status").stdout
     fields = dict(line.split(":", 1) for line in status.splitlines())
     account = pi.run("getent passwd tartlet").stdout.strip().split(":")
     assert account[-1].endswith(("/nologin", "/false"))

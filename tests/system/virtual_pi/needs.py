@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 
 TOOLS = {
@@ -14,6 +15,7 @@ TOOLS = {
     "newuidmap": "uidmap",
     "systemd-nspawn": "systemd-container",
     "pasta": "passt",
+    "ip": "iproute2",
     "unshare": "util-linux",
     "dpkg-deb": "dpkg",
 }
@@ -27,9 +29,18 @@ def missing() -> str:
         return "a virtual Pi needs root"
     if shutil.which("apt-get") is None:
         return "a virtual Pi is built with Debian's apt, which is not here"
-    packages = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
+    packages = missing_packages()
     if packages:
         return f"a virtual Pi needs these Debian packages: {' '.join(packages)}"
     if not Path("/proc/sys/fs/binfmt_misc").is_dir():
         return "a virtual Pi needs a kernel with binfmt_misc"
     return ""
+
+
+def missing_packages() -> list[str]:
+    """Debian packages to install first."""
+    return [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(missing_packages()))
