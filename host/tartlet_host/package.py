@@ -18,7 +18,7 @@ from tartlet_device import health
 from tartlet_device.detector import Detector
 from tartlet_device.preprocess import Picture
 from tartlet_host import __version__
-from tartlet_host.dataset.loader import read_picture
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.evaluate.mean_average_precision import Metrics
 from tartlet_host.evaluate.predictor import ModelPredictor

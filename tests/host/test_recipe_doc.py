@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in (ROOT / "host" / "tartlet_host").rglob("*.py")
-    if path.name != "recipe.py"
+    if path.parent.name != "recipe"
 )
 SECTIONS = [
     ("", recipe.Recipe),

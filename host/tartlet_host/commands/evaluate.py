@@ -62,7 +62,7 @@ def command(
            latency: {p50, p95, runs} in ms}; a list of these for several models
     """
     from tartlet_host.dataset import coco
-    from tartlet_host.dataset.loader import read_picture
+    from tartlet_host.dataset.pictures import read_picture
     from tartlet_host.evaluate import latency
     from tartlet_host.evaluate import mean_average_precision as precision
     from tartlet_host.evaluate.predictor import open_predictor

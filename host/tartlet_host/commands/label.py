@@ -116,7 +116,7 @@ def _refined(labelled: Labelled, model: Path, output: Path, as_json: bool) -> La
     import dataclasses
 
     from tartlet_host.dataset.from_motion import DESCRIPTION, save
-    from tartlet_host.dataset.loader import read_picture
+    from tartlet_host.dataset.pictures import read_picture
     from tartlet_host.dataset.refine import refine
     from tartlet_host.evaluate.predictor import open_predictor
     from tartlet_host.progress import bar

@@ -103,7 +103,7 @@ def command(
 def _parities(
     made: tuple[ModelFile, ...], data: Dataset, labels: tuple[str, ...], report: Any
 ) -> dict[Path, Parity]:
-    from tartlet_host.dataset.loader import read_picture
+    from tartlet_host.dataset.pictures import read_picture
     from tartlet_host.evaluate import parity
     from tartlet_host.evaluate.predictor import open_predictor
     from tartlet_host.quantize.calibration import spread

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from tartlet_host.dataset import augment, copy_paste
 from tartlet_host.dataset.augment import Picture, View
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.model.assigner import Targets
 from tartlet_host.recipe import AugmentRecipe, InputRecipe
 from tartlet_shared import letterbox
-from tartlet_shared.errors import DatasetNotFound, PictureUnreadable
+from tartlet_shared.errors import DatasetNotFound
 
 # What the pretrained backbone was trained with: (value - 127) / 128.
 NORMALIZATION_MEAN = 127.0
@@ -62,34 +63,6 @@ class PictureStore:
             self._free -= picture.nbytes
             self._kept[sample.picture] = picture
         return picture
-
-
-def read_picture(sample: Sample) -> Picture:
-    """Decode a sample's file to RGB uint8 (height, width, 3)."""
-    path = sample.picture
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise PictureUnreadable(
-            f"cannot read the picture: {error.strerror}",
-            where=str(path),
-            hint="pictures lie beside the data set's file, or where its file_name says",
-        ) from error
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if decoded is None:
-        raise PictureUnreadable(
-            "not a picture, or a damaged one",
-            where=str(path),
-            hint="copy it again, or take it out of the data set",
-        )
-    if decoded.shape[:2] != (sample.height, sample.width):
-        raise PictureUnreadable(
-            f"the picture is {decoded.shape[1]}x{decoded.shape[0]} pixels, "
-            f"the data set says {sample.width}x{sample.height}",
-            where=str(path),
-            hint="boxes were drawn on another size: label it again or correct the data set",
-        )
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def training_batches(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tartlet_device.pictures import decode_picture
 from tartlet_device.preprocess import Picture
 from tartlet_host.dataset.from_motion import Labelled
-from tartlet_host.dataset.loader import read_picture
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset, count
 from tartlet_host.demo.path import Measured, Watched
 from tartlet_host.demo.scene import Scene

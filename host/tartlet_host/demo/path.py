@@ -13,7 +13,7 @@ from tartlet_device.pictures import decode_picture
 from tartlet_device.preprocess import Picture
 from tartlet_host import annotate, package
 from tartlet_host.dataset.from_motion import Labelled, frame_name, label_from_motion, write_frame
-from tartlet_host.dataset.loader import read_picture
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.demo.scene import Scene
 from tartlet_host.demo.summary import Transfer

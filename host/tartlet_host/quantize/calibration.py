@@ -11,7 +11,7 @@ import numpy as np
 
 from tartlet_device import preprocess
 from tartlet_device.preprocess import Picture
-from tartlet_host.dataset.loader import read_picture
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.files import write_atomically
 from tartlet_host.quantize import description

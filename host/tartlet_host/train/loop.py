@@ -160,7 +160,7 @@ def validation_loss(
     total = 0.0
     for batch in plain_batches(dataset, store, canvas, run.batch_size):
         flat = flatten(detector(batch.pictures), detector.strides)
-        loss = detection_loss(flat, batch.targets, by_geometry=False, box_weight=run.box_weight)
+        loss = detection_loss(flat, batch.targets, by_geometry=False, box_weight=run.loss.box_weight)
         total += float(loss.total) * len(batch.pictures)
     return total / max(1, len(dataset.samples))
 
@@ -177,7 +177,7 @@ def _loss_of(
         flatten(detector(batch.pictures), detector.strides),
         batch.targets,
         by_geometry=step < round(run.steps * run.assignment_warmup),
-        box_weight=run.box_weight,
+        box_weight=run.loss.box_weight,
         teacher=imitated,
         imitation_weight=run.distillation,
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tartlet_device import preprocess
-from tartlet_host.dataset.loader import read_picture
+from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.quantize import calibration
 from tartlet_host.recipe import InputRecipe, QuantizeRecipe, Recipe, default_recipe
