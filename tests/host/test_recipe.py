@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
-import tartlet_host
 from tartlet_host import recipe as recipes
-from tartlet_host.recipe import Recipe, default_recipe, load_recipe, parse_recipe
+from tartlet_host.recipe import default_recipe, load_recipe, parse_recipe
 from tartlet_shared.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -93,19 +91,3 @@ def test_recipes_travel_as_json() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
 def test_every_recipe_in_the_repository_loads_under_its_own_name(path: Path) -> None:
     assert load_recipe(path).name == path.parent.name
-
-
-def _keys(struct: type[msgspec.Struct]) -> set[str]:
-    found: set[str] = set()
-    for field in msgspec.structs.fields(struct):
-        found.add(field.name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            found |= _keys(field.type)
-    return found
-
-
-@pytest.mark.parametrize("key", sorted(_keys(Recipe)))
-def test_every_key_is_read(key: str) -> None:
-    package = Path(tartlet_host.__file__).parent
-    sources = [path for path in package.rglob("*.py") if path.parent.name != "recipe"]
-    assert any(re.search(rf"\.{key}\b", path.read_text()) for path in sources), key

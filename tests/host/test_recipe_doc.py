@@ -20,12 +20,15 @@ SOURCES = "\n".join(
 )
 SECTIONS = [
     ("", recipe.Recipe),
+    ("[data]", recipe.DataRecipe),
     ("[input]", recipe.InputRecipe),
     ("[model]", recipe.ModelRecipe),
     ("[train]", recipe.TrainRecipe),
+    ("[train.loss]", recipe.LossRecipe),
     ("[train.augment]", recipe.AugmentRecipe),
     ("[prune]", recipe.PruneRecipe),
     ("[quantize]", recipe.QuantizeRecipe),
+    ("[tune]", recipe.TuneRecipe),
 ]
 NESTED = (msgspec.Struct,)
 
@@ -44,7 +47,10 @@ def keys() -> list[tuple[str, str, str]]:
 def written(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    return "none" if field.default is None else json.dumps(field.default, default=str)
+    default = field.default
+    if default is msgspec.NODEFAULT:
+        default = field.default_factory()
+    return "none" if default is None else json.dumps(default, default=str)
 
 
 def test_the_page_says_where_fine_tuning_differs() -> None:
