@@ -68,17 +68,22 @@ class Assignment:
     counts: torch.Tensor
 
 
-def make_grid(shapes: list[tuple[int, int]], strides: tuple[int, ...]) -> Grid:
+def make_grid(
+    shapes: list[tuple[int, int]],
+    strides: tuple[int, ...],
+    *,
+    device: torch.device | str = "cpu",
+) -> Grid:
     """The grid of levels of the given (rows, columns)."""
     centres, sizes = [], []
     for (rows, columns), stride in zip(shapes, strides, strict=True):
         y, x = torch.meshgrid(
-            (torch.arange(rows) + 0.5) * stride,
-            (torch.arange(columns) + 0.5) * stride,
+            (torch.arange(rows, device=device) + 0.5) * stride,
+            (torch.arange(columns, device=device) + 0.5) * stride,
             indexing="ij",
         )
         centres.append(torch.stack([x, y], dim=-1).reshape(-1, 2))
-        sizes.append(torch.full((rows * columns,), float(stride)))
+        sizes.append(torch.full((rows * columns,), float(stride), device=device))
     return Grid(torch.cat(centres), torch.cat(sizes))
 
 

@@ -1,14 +1,10 @@
-"""The training loss: quality focal loss for scores, generalized IoU for boxes.
-
-Source of the score loss: X. Li et al., "Generalized Focal Loss" (NeurIPS 2020), equation 6.
-"""
+"""The training loss: scores, boxes and, where there is a teacher, imitation of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from tartlet_host.model import boxes as box_math
 from tartlet_host.model.assigner import (
@@ -19,10 +15,9 @@ from tartlet_host.model.assigner import (
     assign_by_geometry,
     make_grid,
 )
-
-FOCUS = 2.0  # beta of the quality focal loss
-# Share of the distance loss: it reaches distances below zero, where the clamped box has no slope.
-DISTANCE_WEIGHT = 0.25
+from tartlet_host.model.box_loss import box_loss
+from tartlet_host.model.score_loss import quality_focal_loss, score_loss
+from tartlet_host.recipe import LossRecipe
 
 
 @dataclass(frozen=True)
@@ -51,19 +46,22 @@ class Loss:
 
 
 def flatten(outputs: list[tuple[torch.Tensor, torch.Tensor]], strides: tuple[int, ...]) -> Flat:
-    """Head outputs by level -> one row a cell."""
-    grid = make_grid([(scores.shape[2], scores.shape[3]) for scores, _ in outputs], strides)
+    """Head outputs by level -> one row a cell, float32 whatever the network computed in."""
+    shapes = [(scores.shape[2], scores.shape[3]) for scores, _ in outputs]
+    grid = make_grid(shapes, strides, device=outputs[0][0].device)
     logits = torch.cat([scores.flatten(2).transpose(1, 2) for scores, _ in outputs], dim=1)
     distances = torch.cat([boxes.flatten(2).transpose(1, 2) for _, boxes in outputs], dim=1)
-    return Flat(logits, distances, grid)
+    # Areas in square pixels do not fit into 16 bits.
+    return Flat(logits.float(), distances.float(), grid)
 
 
 def detection_loss(
     flat: Flat,
     targets: Targets,
+    recipe: LossRecipe,
+    labels: tuple[str, ...],
     *,
     by_geometry: bool,
-    box_weight: float,
     teacher: Flat | None = None,
     imitation_weight: float = 0.0,
 ) -> Loss:
@@ -71,9 +69,10 @@ def detection_loss(
 
     Args:
         flat: the network's outputs.
-        targets: the boxes of the batch.
+        targets: the boxes of the batch, on the same device.
+        recipe: kinds and weights of the terms.
+        labels: names of the C classes, which the recipe's weights refer to.
         by_geometry: assign by geometry alone, for the first steps.
-        box_weight: of the box terms against the score term.
         teacher: outputs of the network to imitate, on the same grid.
         imitation_weight: of the imitation term.
     """
@@ -84,9 +83,11 @@ def detection_loss(
             assignment = assign_by_geometry(grid, targets)
         else:
             assignment = assign_by_alignment(grid, targets, flat.logits.sigmoid(), predicted)
-    weight = assignment.quality.sum().clamp(min=1.0)
-    score = _score_loss(flat.logits, targets, assignment) / weight
-    box = box_weight * _box_loss(flat, predicted, targets, assignment) / weight
+        weights = _cell_weights(targets, assignment, recipe, labels)
+    score = score_loss(flat.logits, targets, assignment, recipe, weights)
+    box = recipe.box_weight * box_loss(
+        flat.distances, predicted, grid, targets, assignment, recipe, weights
+    )
     total = score + box
     imitation = 0.0
     if teacher is not None and imitation_weight > 0:
@@ -94,13 +95,6 @@ def detection_loss(
         total = total + term
         imitation = float(term.detach())
     return Loss(total, float(score.detach()), float(box.detach()), imitation)
-
-
-def quality_focal_loss(logits: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """|quality - p|^2 times binary cross-entropy, elementwise; both of one shape."""
-    distance = (quality - logits.sigmoid()).abs()
-    entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    return distance**FOCUS * entropy
 
 
 def imitation_loss(flat: Flat, teacher: Flat) -> torch.Tensor:
@@ -123,23 +117,13 @@ def imitation_loss(flat: Flat, teacher: Flat) -> torch.Tensor:
     return score + ((1.0 - giou) * confidence[batch, cell]).sum() / weight
 
 
-def _score_loss(logits: torch.Tensor, targets: Targets, assignment: Assignment) -> torch.Tensor:
-    quality = torch.zeros_like(logits)
-    class_ids = targets.class_ids.gather(1, assignment.box_index)
-    quality.scatter_(2, class_ids[..., None], assignment.quality[..., None])
-    loss = quality_focal_loss(logits, quality)
-    return (loss * assignment.counts[..., None]).sum()
-
-
-def _box_loss(
-    flat: Flat, predicted: torch.Tensor, targets: Targets, assignment: Assignment
+def _cell_weights(
+    targets: Targets, assignment: Assignment, recipe: LossRecipe, labels: tuple[str, ...]
 ) -> torch.Tensor:
-    batch, cell = (assignment.quality > 0).nonzero(as_tuple=True)
-    goal = targets.boxes[batch, assignment.box_index[batch, cell]]
-    quality = assignment.quality[batch, cell]
-    giou = 1.0 - box_math.generalized_iou(predicted[batch, cell], goal)
-    grid = flat.grid
-    reach = box_math.encode(goal, grid.centres[cell], grid.strides[cell]).clamp(min=0.0)
-    raw = flat.distances[batch, cell]
-    distance = ((raw - reach).abs() / (1.0 + reach)).mean(dim=-1)
-    return ((giou + DISTANCE_WEIGHT * distance) * quality).sum()
+    """(B, N): the weight of the class of the cell's object; 1 for background."""
+    quality = assignment.quality
+    if not recipe.class_weights:
+        return torch.ones_like(quality)
+    of_class = quality.new_tensor([recipe.class_weights.get(label, 1.0) for label in labels])
+    class_ids = targets.class_ids.gather(1, assignment.box_index)
+    return torch.where(quality > 0, of_class[class_ids], 1.0)

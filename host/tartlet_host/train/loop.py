@@ -131,7 +131,7 @@ def _train(
         _set_mode(detector, run, step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, run.steps, group["peak"], run.warmup)
-        loss = _loss_of(detector, batch, run, step, teacher)
+        loss = _loss_of(detector, batch, dataset.labels, run, step, teacher)
         value = float(loss.total.detach())
         if not math.isfinite(value):
             raise ModelError(
@@ -160,13 +160,18 @@ def validation_loss(
     total = 0.0
     for batch in plain_batches(dataset, store, canvas, run.batch_size):
         flat = flatten(detector(batch.pictures), detector.strides)
-        loss = detection_loss(flat, batch.targets, by_geometry=False, box_weight=run.loss.box_weight)
+        loss = detection_loss(flat, batch.targets, run.loss, dataset.labels, by_geometry=False)
         total += float(loss.total) * len(batch.pictures)
     return total / max(1, len(dataset.samples))
 
 
 def _loss_of(
-    detector: Detector, batch: Batch, run: TrainRecipe, step: int, teacher: Detector | None
+    detector: Detector,
+    batch: Batch,
+    labels: tuple[str, ...],
+    run: TrainRecipe,
+    step: int,
+    teacher: Detector | None,
 ) -> Loss:
     imitated = None
     if teacher is not None and run.distillation > 0:
@@ -176,8 +181,9 @@ def _loss_of(
     return detection_loss(
         flatten(detector(batch.pictures), detector.strides),
         batch.targets,
+        run.loss,
+        labels,
         by_geometry=step < round(run.steps * run.assignment_warmup),
-        box_weight=run.loss.box_weight,
         teacher=imitated,
         imitation_weight=run.distillation,
     )

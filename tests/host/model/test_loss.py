@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from tartlet_host.model.assigner import Targets, make_grid
-from tartlet_host.model.loss import Flat, detection_loss, imitation_loss, quality_focal_loss
+from tartlet_host.model.loss import Flat, detection_loss, imitation_loss
+from tartlet_host.recipe import LossRecipe
 
+RECIPE = LossRecipe()
+LABELS = ("thing",)
 GRID = make_grid([(4, 4)], (8,))
 
 
@@ -25,20 +26,11 @@ def flat(requires_grad: bool = False) -> Flat:
     return Flat(logits, distances, GRID)
 
 
-@pytest.mark.parametrize(("logit", "quality"), [(0.0, 0.0), (2.0, 1.0), (-3.0, 0.4), (5.0, 0.0)])
-def test_quality_focal_loss_is_its_definition(logit: float, quality: float) -> None:
-    p = 1 / (1 + math.exp(-logit))
-    entropy = -(quality * math.log(p) + (1 - quality) * math.log(1 - p))
-    expected = abs(quality - p) ** 2 * entropy
-    got = quality_focal_loss(torch.tensor([logit]), torch.tensor([quality]))
-    assert got.item() == pytest.approx(expected, rel=1e-4)
-
-
 @pytest.mark.parametrize("by_geometry", [True, False])
 def test_an_ignored_region_has_no_gradient(by_geometry: bool) -> None:
     outputs = flat(requires_grad=True)
     targets = one_target([0.0, 0.0, 16.0, 32.0], ignore=True)  # the two left columns
-    loss = detection_loss(outputs, targets, by_geometry=by_geometry, box_weight=2.0)
+    loss = detection_loss(outputs, targets, RECIPE, LABELS, by_geometry=by_geometry)
     loss.total.backward()  # type: ignore[no-untyped-call]
     assert outputs.logits.grad is not None
     gradient = outputs.logits.grad.reshape(4, 4)
@@ -50,7 +42,7 @@ def test_background_teaches_scores_and_no_boxes() -> None:
     outputs = flat(requires_grad=True)
     targets = one_target([0.0, 0.0, 0.0, 0.0])
     targets = Targets(targets.boxes, targets.class_ids, targets.ignore, targets.ignore)
-    loss = detection_loss(outputs, targets, by_geometry=True, box_weight=2.0)
+    loss = detection_loss(outputs, targets, RECIPE, LABELS, by_geometry=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     assert loss.box == 0.0
     assert outputs.logits.grad is not None
@@ -64,7 +56,7 @@ def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
     right.logits[0, 5] = 8.0  # centre (12, 12), a stride from each side
     wrong = Flat(-right.logits, right.distances + 2, GRID)
     losses = [
-        float(detection_loss(o, targets, by_geometry=False, box_weight=2.0).total)
+        float(detection_loss(o, targets, RECIPE, LABELS, by_geometry=False).total)
         for o in (right, wrong)
     ]
     assert losses[0] < 0.1 * losses[1]
@@ -73,7 +65,7 @@ def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
 def test_distances_below_zero_are_pulled_up() -> None:
     outputs = Flat(torch.zeros(1, 16, 1), torch.full((1, 16, 4), -1.0).requires_grad_(), GRID)
     loss = detection_loss(
-        outputs, one_target([4.0, 4.0, 20.0, 20.0]), by_geometry=True, box_weight=2.0
+        outputs, one_target([4.0, 4.0, 20.0, 20.0]), RECIPE, LABELS, by_geometry=True
     )
     loss.total.backward()  # type: ignore[no-untyped-call]
     assert outputs.distances.grad is not None
