@@ -58,6 +58,7 @@ def self_test(detector: Detector, bundle: Bundle) -> messages.SelfTest:
             where=bundle.digest[:12],
             hint="package it with pictures in which the float model finds something",
         )
+    thresholds = detector.decoding.thresholds(len(detector.labels))
     agreements: list[Agreement] = []
     inference_ms: list[float] = []
     for golden in goldens:
@@ -65,7 +66,7 @@ def self_test(detector: Detector, bundle: Bundle) -> messages.SelfTest:
         picture = decode_picture(content, where=golden.picture)
         found, times = detector.detect(picture)
         inference_ms.append(times.inference)
-        agreements.append(compare(golden, found, detector.decoding.score_threshold))
+        agreements.append(compare(golden, found, thresholds))
     complaints = [
         f"{golden.picture}: {complaint}"
         for golden, agreement in zip(goldens, agreements, strict=True)
@@ -87,9 +88,15 @@ def self_test(detector: Detector, bundle: Bundle) -> messages.SelfTest:
     )
 
 
-def compare(golden: Golden, found: Detections, score_threshold: float) -> Agreement:
-    """Match the detections in a golden picture to the expected ones, best expected first."""
-    clear = score_threshold + SCORE_MARGIN
+def compare(golden: Golden, found: Detections, thresholds: Sequence[float]) -> Agreement:
+    """Match the detections in a golden picture to the expected ones, best expected first.
+
+    Args:
+        golden: what is expected.
+        found: what the device sees.
+        thresholds: of the score, for each class.
+    """
+    clear = [threshold + SCORE_MARGIN for threshold in thresholds]
     free = np.ones(len(found), np.bool_)
     box_differences, score_differences = [0.0], [0.0]
     complaints: list[str] = []
@@ -97,7 +104,7 @@ def compare(golden: Golden, found: Detections, score_threshold: float) -> Agreem
     for expected, overlap in zip(golden.detections, ious, strict=True):
         fits = free & (found.class_id == expected.class_id) & (overlap >= LEAST_IOU)
         if not fits.any():
-            if expected.score >= clear:
+            if expected.score >= clear[expected.class_id]:
                 complaints.append(
                     f"the object at {_words(expected.xyxy)} with score {expected.score:.2f} "
                     "is not found"
@@ -115,7 +122,9 @@ def compare(golden: Golden, found: Detections, score_threshold: float) -> Agreem
             )
     complaints.extend(
         f"an object at {_words(box)} with score {score:.2f} is not expected"
-        for box, score, _ in found[free & (found.score > clear)]
+        for box, score, _ in found[
+            free & (found.score > np.array(clear, np.float32)[found.class_id])
+        ]
     )
     return Agreement(
         matched=len(box_differences) - 1,

@@ -37,17 +37,23 @@ def decode(
         tensors: ``Manifest.outputs``.
         decoding: ``Manifest.decoding``.
         letterbox: how the picture lay on the canvas.
-        score_threshold: overrides the manifest's, in ``[0, 1]``.
+        score_threshold: overrides the manifest's, those of the classes too, in ``[0, 1]``.
 
     Returns:
         Best score first, boxes clipped to the picture, boxes without area dropped. Cells whose
         logits or distances are not finite give nothing.
     """
-    threshold = decoding.score_threshold if score_threshold is None else score_threshold
-    parts = [_decode_level(outputs, tensors, level, threshold) for level in decoding.levels]
+    limits = decoding.class_thresholds or (decoding.score_threshold,)
+    if score_threshold is not None:
+        limits = (score_threshold,)
+    parts = [_decode_level(outputs, tensors, level, min(limits)) for level in decoding.levels]
     boxes = np.concatenate([part[0] for part in parts])
     logits = np.concatenate([part[1] for part in parts])
     class_ids = np.concatenate([part[2] for part in parts])
+    if len(limits) > 1:
+        least = np.array([logit(each) for each in limits], np.float32)
+        passing = logits >= least[class_ids]
+        boxes, logits, class_ids = boxes[passing], logits[passing], class_ids[passing]
 
     best = np.argsort(-logits, kind="stable")[:CANDIDATES]
     boxes = letterbox.to_picture(boxes[best])

@@ -102,6 +102,7 @@ class Decoding(Record, frozen=True):
     Attributes:
         levels: finest first.
         score_threshold: detections below are dropped.
+        class_thresholds: one for each label, in place of ``score_threshold``; empty for none.
         iou_threshold: for non-maximum suppression within a class.
         max_detections: per picture.
     """
@@ -111,6 +112,11 @@ class Decoding(Record, frozen=True):
     iou_threshold: Probability = 0.5
     max_detections: Positive = 100
     kind: Literal["anchor-free-ltrb"] = "anchor-free-ltrb"
+    class_thresholds: tuple[Probability, ...] = ()
+
+    def thresholds(self, classes: int) -> tuple[float, ...]:
+        """The score threshold of each class."""
+        return self.class_thresholds or (self.score_threshold,) * classes
 
 
 class Expected(Record, frozen=True):
@@ -182,6 +188,10 @@ class Manifest(Record, frozen=True):
             raise ValueError(f"input shape is {self.input.shape}, preprocessing makes {expected}")
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must be there and differ from each other")
+        if len(self.decoding.class_thresholds) not in (0, len(self.labels)):
+            raise ValueError(
+                f"{len(self.decoding.class_thresholds)} class thresholds, {len(self.labels)} labels"
+            )
         for level in self.decoding.levels:
             if max(level.scores, level.boxes) >= len(self.outputs):
                 raise ValueError(f"stride {level.stride} points to an output that is not there")

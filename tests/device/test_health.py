@@ -52,13 +52,28 @@ def found(*detections):
     ],
 )
 def test_agreement(expected, seen, complaints):
-    agreement = compare(golden(*expected), found(*seen), score_threshold=0.5)
+    agreement = compare(golden(*expected), found(*seen), (0.5, 0.5))
+    assert len(agreement.complaints) == complaints, agreement
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "complaints"),
+    [
+        ([(BOX, 0.6, 0)], [], 1),
+        ([(BOX, 0.6, 1)], [], 0),  # below what is clear for its class
+        ([], [(BOX, 0.6, 0)], 1),
+        ([], [(BOX, 0.6, 1)], 0),
+        ([], [(BOX, 0.8, 1)], 1),
+    ],
+)
+def test_each_class_has_its_own_threshold(expected, seen, complaints):
+    agreement = compare(golden(*expected), found(*seen), (0.5, 0.7))
     assert len(agreement.complaints) == complaints, agreement
 
 
 def test_agreement_measures_the_largest_differences():
     agreement = compare(
-        golden((BOX, 0.9, 0), (FAR, 0.8, 0)), found((SHIFTED, 0.88, 0), (FAR, 0.81, 0)), 0.5
+        golden((BOX, 0.9, 0), (FAR, 0.8, 0)), found((SHIFTED, 0.88, 0), (FAR, 0.81, 0)), (0.5,)
     )
     assert agreement.matched == 2
     assert agreement.box_difference_px == pytest.approx(2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,6 +92,25 @@ def test_the_extreme_thresholds(limit: float, most: int) -> None:
     outputs = [random.integers(-128, 128, shape).astype(np.int8) for shape in SHAPES]
     found = decode.decode(outputs, INTEGERS, DECODING, GEOMETRY, score_threshold=limit)
     assert len(found) == most
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 1), st.floats(0.3, 1))
+def test_each_class_is_cut_at_its_own_threshold(seed: int, first: float, second: float) -> None:
+    random = np.random.default_rng(seed)
+    outputs = [random.normal(-4, 2, shape).astype(np.float32) for shape in SHAPES]
+    by_class = msgspec.structs.replace(DECODING, class_thresholds=(first, second))
+    found = decode.decode(outputs, FLOATS, by_class, GEOMETRY)
+    limits = np.array(by_class.thresholds(2), np.float32)
+    assert (found.score >= limits[found.class_id] - 1e-6).all()
+    # A threshold that is asked for holds for all classes.
+    asked = decode.decode(outputs, FLOATS, by_class, GEOMETRY, score_threshold=0.6)
+    assert asked == decode.decode(outputs, FLOATS, DECODING, GEOMETRY, score_threshold=0.6)
+    # Suppression is within a class, so each class sees what it would alone.
+    for class_id, limit in enumerate((first, second)):
+        alone = decode.decode(outputs, FLOATS, DECODING, GEOMETRY, score_threshold=limit)
+        expected = alone[alone.class_id == class_id]
+        if max(len(alone), len(found)) < DECODING.max_detections:
+            assert found[found.class_id == class_id] == expected
 
 
 @given(st.floats(-80, 80))

@@ -132,6 +132,8 @@ def change(content: dict[str, Any], path: str, value: Any) -> None:
         ("decoding.levels.0.boxes", 9, "stride 8"),
         ("decoding.levels.0.stride", 16, "stride 16"),
         ("decoding.score_threshold", 1.5, "score_threshold"),
+        ("decoding.class_thresholds", [0.5, 0.5], "2 class thresholds, 1 labels"),
+        ("decoding.class_thresholds", [-0.1], "class_thresholds"),
         ("preprocessing.std", 0.0, "std"),
         ("files.0.name", "../../etc/passwd", "not allowed"),
         ("files.0.name", "/etc/passwd", "not allowed"),

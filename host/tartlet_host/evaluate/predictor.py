@@ -109,7 +109,7 @@ def open_predictor(
         path: what to open.
         labels: class names for a bare model file, which has none inside; a checkpoint and a bundle
             bring their own.
-        score_threshold: replaces the model's own.
+        score_threshold: replaces the model's own, those of its classes too.
         threads: for inference.
 
     Raises:
@@ -173,4 +173,4 @@ def _predictor(
 def _with_threshold(decoding: Decoding, score_threshold: float | None) -> Decoding:
     if score_threshold is None:
         return decoding
-    return msgspec.structs.replace(decoding, score_threshold=score_threshold)
+    return msgspec.structs.replace(decoding, score_threshold=score_threshold, class_thresholds=())
