@@ -1,1 +1,1 @@
-"""The detector: EfficientNet-Lite0 backbone, path-aggregation neck, anchor-free head."""
+"""The detector: backbone, path-aggregation neck, anchor-free head, and what training minimises."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tartlet_host.model.backbone import EfficientNetLite0, load_pretrained
+from tartlet_host.model.backbone import build_backbone
 from tartlet_host.model.head import LevelHead
 from tartlet_host.model.neck import PathAggregationNeck
+from tartlet_host.model.pretrained import load_pretrained
 from tartlet_host.recipe import Recipe
 
 HeadOutput = tuple[torch.Tensor, torch.Tensor]
@@ -22,11 +23,19 @@ class Detector(nn.Module):
     each class, with no class for background.
     """
 
-    def __init__(self, strides: tuple[int, ...], classes: int, neck_channels: int) -> None:
+    def __init__(
+        self,
+        strides: tuple[int, ...],
+        classes: int,
+        neck_channels: int,
+        *,
+        backbone: str = "efficientnet-lite0",
+        width: float = 1.0,
+    ) -> None:
         super().__init__()
         self.strides = strides
         self.classes = classes
-        self.backbone = EfficientNetLite0(strides)
+        self.backbone = build_backbone(backbone, strides, width)
         self.neck = PathAggregationNeck(self.backbone.channels, neck_channels)
         self.heads = nn.ModuleList(LevelHead(neck_channels, classes) for _ in strides)
 
@@ -52,14 +61,18 @@ def build_detector(
     """The detector `recipe` describes, its new layers drawn with the recipe's training seed.
 
     Args:
-        recipe: gives strides, labels, width of the neck and whether to start from ImageNet.
+        recipe: gives backbone, strides, labels, widths and whether to start from ImageNet.
         pretrained: overrides the recipe, for a caller who fills in weights of its own.
         strides: overrides the recipe, for a network that lost levels to pruning.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.train.seed)
         detector = Detector(
-            strides or recipe.model.strides, len(recipe.labels), recipe.model.neck_channels
+            strides or recipe.model.strides,
+            len(recipe.labels),
+            recipe.model.neck_channels,
+            backbone=recipe.model.backbone,
+            width=recipe.model.width,
         )
     if recipe.model.pretrained if pretrained is None else pretrained:
         load_pretrained(detector.backbone)

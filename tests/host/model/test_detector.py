@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import torch
 
-from tartlet_host.model import backbone as backbones
+from tartlet_host.model import pretrained as pretraining
 from tartlet_host.model.detector import Detector, build_detector
 from tartlet_host.model.export import ExportWrapper
 from tartlet_host.recipe import ModelRecipe, Recipe, default_recipe
@@ -58,7 +58,7 @@ def test_weights_that_lack_a_tensor_are_refused(
 ) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3)}, path)
-    monkeypatch.setattr(backbones, "_weights_path", lambda: path)
+    monkeypatch.setattr(pretraining, "_weights_path", lambda: path)
     with pytest.raises(ConfigError, match="lack"):
         build_detector(recipe(pretrained=True))
 
