@@ -1,93 +1,84 @@
 """Structured pruning: whole channels go, with everything that depends on them.
 
-Dependency groups by torch-pruning (G. Fang et al., "DepGraph", CVPR 2023); importance is the
-magnitude of a group's weights.
+The same part of every dependency group goes (`groups`), the least important first (`importance`);
+how much is found before anything is cut (`plan`), then cut in rounds, each repaired by training.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-import torch
-from torch import nn
 
 from tartlet_host.dataset.sample import Dataset
-from tartlet_host.model.channels import channel_counts
+from tartlet_host.evaluate.validation import map50_of_network
 from tartlet_host.model.detector import Detector, channels_last
-from tartlet_host.recipe import InputRecipe, Recipe
-from tartlet_host.train.checkpoint import PruningStep
+from tartlet_host.prune import importance, plan
+from tartlet_host.prune.groups import Structure, Widths, cut, read_structure
+from tartlet_host.prune.report import PruneReport, Round, Snapshot, compare, snapshot
+from tartlet_host.prune.timing import Timer, Timing, timer_against
+from tartlet_host.recipe import FinetuneRecipe, Recipe
 from tartlet_host.train.loop import FitResult, TrainProgress, fit
-from tartlet_shared.errors import ModelError
+from tartlet_shared.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
-TRACED_SIDE = 64  # pixels: dependencies are the same at every size, tracing a small one is fast
-SEARCH_STEPS = 7  # bisections of the ratio: finer than the rounding of channels
+Progress = Callable[[TrainProgress], None]
 
 
-@dataclass(frozen=True)
-class PruneReport:
-    """What a pruning did.
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done to a network whose levels and canvas are those of the result already.
 
     Attributes:
-        multiplies_before, multiplies_after: multiply-accumulates of one picture, each on its
-            network's own canvas.
-        parameters_before, parameters_after: weights and biases.
-        ratio: part of the channels taken from every group.
-        layers: convolution -> (output channels before, after), of those that stay and differ.
-        step: what a checkpoint needs to rebuild the network.
-        recipe: the recipe of the pruned network, to be saved with it: it has its canvas.
+        before: the parent's sizes.
+        structure: groups and layers, as wide as the parent's.
+        ratio: part of each group's channels that goes.
+        recipe: the result's, with its canvas.
+        timing: of a network so wide; None where the recipe does not ask.
     """
 
-    multiplies_before: int
-    multiplies_after: int
-    parameters_before: int
-    parameters_after: int
+    before: Snapshot
+    structure: Structure
     ratio: float
-    layers: dict[str, tuple[int, int]]
-    step: PruningStep
     recipe: Recipe
+    timing: Timing | None
+
+    def widths(self, ratio: float) -> Widths:
+        """How wide the groups are when so much of each went."""
+        return plan.widths_at(self.structure.widths, ratio, self.recipe.prune)
 
 
-def prune(detector: Detector, recipe: Recipe) -> PruneReport:
-    """Prune `detector` in place, uniformly, to the part of its multiplies the recipe keeps.
+def prune(
+    detector: Detector,
+    recipe: Recipe,
+    dataset: Dataset | None = None,
+    *,
+    timer: Timer | None = None,
+) -> PruneReport:
+    """Prune `detector` in place and at once, as far as the recipe says; nothing is trained.
 
-    The same ratio holds for every group, found by bisection; the heads' outputs stay whole.
+    Args:
+        detector: the network; the heads' outputs stay whole.
+        recipe: with the goals under `prune`.
+        dataset: labelled pictures, for prune.importance = "taylor".
+        timer: for `prune.keep_latency`; by default the network is converted and timed.
 
     Raises:
-        ModelError: even the largest ratio allowed keeps more.
+        ModelError: even the largest ratio allowed keeps more than the recipe wants.
+        UsageError: the importance needs a data set and there is none.
+        ConversionFailed: a network cannot be timed.
     """
-    before = channel_counts(detector)
-    multiplies = count_multiplies(detector, recipe.input)
-    parameters = _parameters(detector)
-    goal = recipe.prune.keep_multiplies * multiplies
-    recipe = msgspec.structs.replace(recipe, input=recipe.prune.input or recipe.input)
-    if recipe.prune.strides:
-        detector.drop_levels(len(recipe.prune.strides))
-    ratio = 0.0
-    if count_multiplies(detector, recipe.input) > goal:
-        ratio = _prune_to(detector, recipe, goal)
-    channels_last(detector)
-    after = channel_counts(detector)
-    remaining = count_multiplies(detector, recipe.input)
-    return PruneReport(
-        multiplies_before=multiplies,
-        multiplies_after=remaining,
-        parameters_before=parameters,
-        parameters_after=_parameters(detector),
-        ratio=ratio,
-        layers={
-            name: (before[name][1], after[name][1])
-            for name in after
-            if before[name][1] != after[name][1]
-        },
-        step=PruningStep(after, multiplies, remaining),
-        recipe=recipe,
+    with _timer(detector, recipe, timer) as usable:
+        prepared = _prepare(detector, recipe, usable)
+    _cut_to(detector, prepared, prepared.ratio, dataset)
+    return compare(
+        prepared.before, detector, prepared.recipe, ratio=prepared.ratio, timing=prepared.timing
     )
 
 
@@ -95,95 +86,181 @@ def prune_and_finetune(
     parent: Detector,
     dataset: Dataset,
     recipe: Recipe,
-    progress: Callable[[TrainProgress], None] | None = None,
+    progress: Progress | None = None,
+    *,
+    validation: Dataset | None = None,
+    timer: Timer | None = None,
 ) -> tuple[Detector, PruneReport, FitResult]:
     """A pruned copy of `parent`, repaired by training with `parent` as its teacher.
 
+    In `prune.rounds` rounds, each leaving the same part of what the one before left. A round that
+    loses more than `prune.largest_loss` ends the pruning, and what was there before it is the
+    result: if it is the first, a copy of the parent.
+
+    Args:
+        parent: a trained network.
+        dataset: to fine-tune on; pictures nobody labelled are learned from the parent alone.
+        recipe: with the goals under `prune`.
+        progress: called after every step of all rounds.
+        validation: labelled pictures that judge the rounds.
+        timer: see `prune`.
+
     Raises:
         ModelError: the recipe asks for more pruning than is possible, or training failed.
+        UsageError: the recipe has a `prune.largest_loss`, and there is no validation set.
+        ConversionFailed: a network cannot be timed.
         DatasetError: see `tartlet_host.train.loop.fit`.
     """
-    detector = copy.deepcopy(parent)
-    report = prune(detector, recipe)
-    logger.info(
-        "pruned %d of %d layers, %.1f%% of the multiplies stay",
-        len(report.layers),
-        len(report.step.channels),
-        100 * report.multiplies_after / report.multiplies_before,
-    )
-    result = fit(
-        detector,
-        dataset,
-        report.recipe,
-        progress=progress,
-        teacher=parent,
-        settings=recipe.prune.finetune,
-    )
-    return detector, report, result
-
-
-def count_multiplies(network: nn.Module, canvas: InputRecipe) -> int:
-    """Multiply-accumulates of the convolutions for one picture of the canvas's size."""
-    total = 0
-
-    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        assert isinstance(module, nn.Conv2d)
-        total += output[0].numel() * module.weight[0].numel()
-
-    hooks = [
-        module.register_forward_hook(count)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    try:
-        with torch.no_grad():
-            network(torch.zeros(1, 3, canvas.height, canvas.width))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total
-
-
-def _prune_to(detector: Detector, recipe: Recipe, goal: float) -> float:
-    """Prune `detector` in place to at most `goal` multiplies; returns the ratio it took."""
-    low, high = 0.0, recipe.prune.max_ratio
-    best = _pruned(detector, recipe, high)
-    if count_multiplies(best, recipe.input) > goal:
-        raise ModelError(
-            f"pruning cannot keep only {recipe.prune.keep_multiplies:.0%} of the multiplies",
-            where="recipe: prune.keep_multiplies",
-            hint="keep more, or raise prune.max_ratio",
+    if validation is None and recipe.prune.largest_loss < 1:
+        raise UsageError(
+            "prune.largest_loss needs pictures that decide whether too much was lost",
+            where="recipe: prune.largest_loss",
+            hint="name labelled pictures that training never sees: --validation DATA",
         )
-    for _ in range(SEARCH_STEPS):
-        middle = (low + high) / 2
-        candidate = _pruned(detector, recipe, middle)
-        if count_multiplies(candidate, recipe.input) <= goal:
-            high, best = middle, candidate
-        else:
-            low = middle
-    for name, child in best.named_children():
-        setattr(detector, name, child)
-    return high
-
-
-def _pruned(detector: Detector, recipe: Recipe, ratio: float) -> Detector:
-    # Imported late: it takes a second that only pruning should pay.
-    import torch_pruning
-
-    network = copy.deepcopy(detector).eval().requires_grad_(True)
-    outputs = [layer for head in network.heads for layer in (head.score, head.box)]
-    pruner = torch_pruning.pruner.BasePruner(
-        network,
-        torch.zeros(1, 3, TRACED_SIDE, TRACED_SIDE),
-        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
-        pruning_ratio=ratio,
-        ignored_layers=outputs,
-        round_to=recipe.prune.round_to,
+    detector = copy.deepcopy(parent)
+    with _timer(parent, recipe, timer) as usable:
+        prepared = _prepare(detector, recipe, usable)
+    before = None if validation is None else map50_of_network(parent, recipe, validation)
+    results: list[FitResult] = []
+    rounds: list[Round] = []
+    best, best_ratio = copy.deepcopy(parent), 0.0
+    for ratio, settings in _rounds(prepared):
+        _cut_to(detector, prepared, ratio, dataset)
+        report = compare(prepared.before, detector, prepared.recipe, ratio=ratio)
+        logger.info(
+            "pruned %d of %d layers, %.1f%% of the multiplies stay",
+            len(report.layers),
+            len(report.step.channels),
+            100 * report.multiplies_after / report.multiplies_before,
+        )
+        results.append(
+            fit(
+                detector,
+                dataset,
+                prepared.recipe,
+                progress=_shifted(progress, results, recipe.prune.finetune.steps),
+                teacher=parent,
+                settings=settings,
+            )
+        )
+        after = None
+        if validation is not None:
+            after = map50_of_network(detector, prepared.recipe, validation)
+        kept = before is None or after is None or after >= before - recipe.prune.largest_loss
+        rounds.append(Round(report.multiplies_after, settings.steps, after, kept))
+        if not kept:
+            logger.warning("mAP50 fell from %.3f to %.3f: this round does not count", before, after)
+            break
+        best, best_ratio = copy.deepcopy(detector), ratio
+    pruned = any(each.kept for each in rounds)
+    report = compare(
+        prepared.before,
+        best,
+        prepared.recipe if pruned else recipe,
+        ratio=best_ratio,
+        timing=prepared.timing if best_ratio == prepared.ratio else None,
+        map50_before=before,
+        rounds=tuple(rounds),
     )
-    pruner.step()
-    return network
+    return best, report, _joined(results)
 
 
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def _prepare(detector: Detector, recipe: Recipe, timer: Timer | None) -> Plan:
+    """Give the detector its levels, in place, and find how far it must be pruned."""
+    pruning = recipe.prune
+    before = snapshot(detector, recipe.input)
+    recipe = msgspec.structs.replace(recipe, input=pruning.input or recipe.input)
+    if pruning.strides:
+        detector.drop_levels(len(pruning.strides))
+    structure = read_structure(detector, recipe.input)
+    goal = pruning.keep_multiplies * sum(before.multiplies.values())
+    ratio = plan.ratio_for_multiplies(structure, goal, pruning)
+    if timer is None:
+        return Plan(before, structure, ratio, recipe, None)
+    timings: dict[tuple[int, ...], Timing] = {}
+
+    def time_share(widths: Widths) -> float:
+        key = tuple(widths.values())
+        if key not in timings:
+            narrow = copy.deepcopy(detector)
+            # Any channels will do: time does not depend on which ones stay.
+            cut(narrow, widths, importance.magnitude(narrow))
+            timings[key] = timer(channels_last(narrow).eval(), recipe)
+        return timings[key].share
+
+    ratio = plan.ratio_for_latency(structure.widths, ratio, time_share, pruning)
+    found = timings[tuple(plan.widths_at(structure.widths, ratio, pruning).values())]
+    return Plan(before, structure, ratio, recipe, found)
+
+
+def _rounds(prepared: Plan) -> list[tuple[float, FinetuneRecipe]]:
+    """Ratio and training of each round; the last one's ratio is the plan's."""
+    pruning = prepared.recipe.prune
+    tuning = pruning.finetune
+    count = min(pruning.rounds, tuning.steps) if prepared.ratio else 1
+    start = prepared.structure.multiplies(prepared.structure.widths)
+    end = prepared.structure.multiplies(prepared.widths(prepared.ratio))
+    rounds = []
+    for done in range(1, count + 1):
+        ratio = prepared.ratio
+        if done < count:
+            goal = start * (end / start) ** (done / count)
+            ratio = plan.ratio_for_multiplies(prepared.structure, goal, pruning)
+        steps = tuning.steps * done // count - tuning.steps * (done - 1) // count
+        # Another seed, or every round would begin with the same pictures.
+        settings = msgspec.structs.replace(tuning, steps=steps, seed=tuning.seed + done - 1)
+        rounds.append((ratio, settings))
+    return rounds
+
+
+def _cut_to(detector: Detector, prepared: Plan, ratio: float, dataset: Dataset | None) -> None:
+    if ratio > 0:
+        widths = prepared.widths(ratio)
+        cut(detector, widths, _scores(detector, prepared.recipe, dataset))
+    channels_last(detector)
+
+
+def _scores(detector: Detector, recipe: Recipe, dataset: Dataset | None) -> importance.Scores:
+    if recipe.prune.importance == "magnitude":
+        return importance.magnitude(detector)
+    if dataset is None:
+        raise UsageError(
+            "Taylor importance looks at pictures, and there is no data set",
+            where="recipe: prune.importance",
+        )
+    return importance.taylor(detector, dataset, recipe)
+
+
+@contextlib.contextmanager
+def _timer(parent: Detector, recipe: Recipe, given: Timer | None) -> Iterator[Timer | None]:
+    """What times networks, where the recipe asks for it."""
+    if recipe.prune.keep_latency >= 1:
+        yield None
+    elif given is not None:
+        yield given
+    else:
+        with timer_against(parent, recipe) as timer:
+            yield timer
+
+
+def _shifted(progress: Progress | None, before: list[FitResult], steps: int) -> Progress | None:
+    """Progress of one round as progress of all."""
+    if progress is None:
+        return None
+    done, seconds = _steps(before), sum(each.seconds for each in before)
+    return lambda now: progress(
+        dataclasses.replace(now, step=done + now.step, steps=steps, seconds=seconds + now.seconds)
+    )
+
+
+def _steps(results: list[FitResult]) -> int:
+    return sum(len(each.losses) for each in results)
+
+
+def _joined(results: list[FitResult]) -> FitResult:
+    return dataclasses.replace(
+        results[-1],
+        losses=tuple(loss for each in results for loss in each.losses),
+        seconds=sum(each.seconds for each in results),
+        pictures=sum(each.pictures for each in results),
+    )

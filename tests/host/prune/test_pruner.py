@@ -11,7 +11,8 @@ import torch
 
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.model.detector import build_detector
-from tartlet_host.prune.pruner import count_multiplies, prune, prune_and_finetune
+from tartlet_host.prune.multiplies import count_multiplies
+from tartlet_host.prune.pruner import prune, prune_and_finetune
 from tartlet_host.recipe import (
     FinetuneRecipe,
     InputRecipe,

@@ -1,0 +1,149 @@
+"""What a pruning did, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tartlet_host.model.channels import channel_counts
+from tartlet_host.model.detector import Detector
+from tartlet_host.prune.multiplies import multiplies_by_layer
+from tartlet_host.prune.timing import Timing
+from tartlet_host.recipe import InputRecipe, Recipe
+from tartlet_host.train.checkpoint import PruningStep
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """A convolution before and after, each network on its own canvas; 0 after: it went.
+
+    Attributes:
+        name: in the network.
+        channels_before, channels_after: outputs.
+        multiplies_before, multiplies_after: multiply-accumulates for one picture.
+    """
+
+    name: str
+    channels_before: int
+    channels_after: int
+    multiplies_before: int
+    multiplies_after: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """A part of the pruning and the fine-tuning after it.
+
+    Attributes:
+        multiplies: what the network has now.
+        steps: of fine-tuning.
+        map50: on the validation set; None without one.
+        kept: whether it lost no more than `prune.largest_loss`; the first that does is the last
+            begun, and does not count.
+    """
+
+    multiplies: int
+    steps: int
+    map50: float | None
+    kept: bool
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What a pruning did.
+
+    Attributes:
+        multiplies_before, multiplies_after: multiply-accumulates of one picture, each on its
+            network's own canvas.
+        parameters_before, parameters_after: weights and biases.
+        ratio: part of the channels taken from every group.
+        changes: every convolution of the network before.
+        step: what a checkpoint needs to rebuild the network.
+        recipe: the recipe of the pruned network, to be saved with it: it has its canvas.
+        timing: of the pruned network against its parent, where `prune.keep_latency` asked.
+        map50_before: of the parent on its own canvas, on the validation set; None without one.
+        rounds: in order; empty before fine-tuning.
+    """
+
+    multiplies_before: int
+    multiplies_after: int
+    parameters_before: int
+    parameters_after: int
+    ratio: float
+    changes: tuple[LayerChange, ...]
+    step: PruningStep
+    recipe: Recipe
+    timing: Timing | None = None
+    map50_before: float | None = None
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """Output channels before and after of the convolutions that stayed and differ."""
+        return {
+            each.name: (each.channels_before, each.channels_after)
+            for each in self.changes
+            if 0 < each.channels_after != each.channels_before
+        }
+
+    @property
+    def map50_after(self) -> float | None:
+        """Of the result; None without a validation set."""
+        kept = [each.map50 for each in self.rounds if each.kept]
+        return kept[-1] if kept else self.map50_before
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network's sizes, taken before it changes."""
+
+    channels: dict[str, int]
+    multiplies: dict[str, int]
+    parameters: int
+
+
+def snapshot(network: Detector, canvas: InputRecipe) -> Snapshot:
+    """The sizes of a network on a canvas."""
+    return Snapshot(
+        channels={name: outputs for name, (_, outputs) in channel_counts(network).items()},
+        multiplies=multiplies_by_layer(network, canvas),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+
+
+def compare(
+    before: Snapshot,
+    network: Detector,
+    recipe: Recipe,
+    *,
+    ratio: float,
+    timing: Timing | None = None,
+    map50_before: float | None = None,
+    rounds: tuple[Round, ...] = (),
+) -> PruneReport:
+    """The report on a network that was pruned, its recipe's canvas included."""
+    after = snapshot(network, recipe.input)
+    total = sum(before.multiplies.values())
+    remaining = sum(after.multiplies.values())
+    changes = tuple(
+        LayerChange(
+            name,
+            before.channels[name],
+            after.channels.get(name, 0),
+            multiplies,
+            after.multiplies.get(name, 0),
+        )
+        for name, multiplies in before.multiplies.items()
+    )
+    return PruneReport(
+        multiplies_before=total,
+        multiplies_after=remaining,
+        parameters_before=before.parameters,
+        parameters_after=after.parameters,
+        ratio=ratio,
+        changes=changes,
+        step=PruningStep(channel_counts(network), total, remaining),
+        recipe=recipe,
+        timing=timing,
+        map50_before=map50_before,
+        rounds=rounds,
+    )
