@@ -38,6 +38,8 @@ def box_loss(
     assignment: Assignment,
     recipe: LossRecipe,
     weights: torch.Tensor,
+    *,
+    mean: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Mean loss of the matched cells, each counted by its quality and weight; 0 without any.
 
@@ -49,6 +51,7 @@ def box_loss(
         assignment: of the N cells.
         recipe: kind of loss.
         weights: (B, N) of each cell, from its object's class; 1 for background.
+        mean: of the divisor, over all processes that train together.
     """
     batch, cell = (assignment.quality > 0).nonzero(as_tuple=True)
     goal = targets.boxes[batch, assignment.box_index[batch, cell]]
@@ -60,7 +63,8 @@ def box_loss(
     else:
         loss = distance_loss(raw, reach, recipe.box)
     counted = assignment.quality * weights
-    return (loss * counted[batch, cell]).sum() / counted.sum().clamp(min=1.0)
+    count = counted.sum()
+    return (loss * counted[batch, cell]).sum() / (mean(count) if mean else count).clamp(min=1.0)
 
 
 def distance_loss(distances: torch.Tensor, goal: torch.Tensor, kind: str) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +65,7 @@ def detection_loss(
     by_geometry: bool,
     teacher: Flat | None = None,
     imitation_weight: float = 0.0,
+    mean: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Loss:
     """Loss of a batch against its boxes and, where given, against a teacher's outputs.
 
@@ -75,6 +77,9 @@ def detection_loss(
         by_geometry: assign by geometry alone, for the first steps.
         teacher: outputs of the network to imitate, on the same grid.
         imitation_weight: of the imitation term.
+        mean: where several processes each see a part of the batch: the mean of a number over them.
+            Every term is divided by what the whole batch holds, so that the mean of the processes'
+            gradients is that of the whole.
     """
     grid = flat.grid
     predicted = box_math.decode(flat.distances, grid.centres, grid.strides)
@@ -84,20 +89,22 @@ def detection_loss(
         else:
             assignment = assign_by_alignment(grid, targets, flat.logits.sigmoid(), predicted)
         weights = _cell_weights(targets, assignment, recipe, labels)
-    score = score_loss(flat.logits, targets, assignment, recipe, weights)
+    score = score_loss(flat.logits, targets, assignment, recipe, weights, mean=mean)
     box = recipe.box_weight * box_loss(
-        flat.distances, predicted, grid, targets, assignment, recipe, weights
+        flat.distances, predicted, grid, targets, assignment, recipe, weights, mean=mean
     )
     total = score + box
     imitation = 0.0
     if teacher is not None and imitation_weight > 0:
-        term = imitation_weight * imitation_loss(flat, teacher)
+        term = imitation_weight * imitation_loss(flat, teacher, mean=mean)
         total = total + term
         imitation = float(term.detach())
     return Loss(total, float(score.detach()), float(box.detach()), imitation)
 
 
-def imitation_loss(flat: Flat, teacher: Flat) -> torch.Tensor:
+def imitation_loss(
+    flat: Flat, teacher: Flat, *, mean: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> torch.Tensor:
     """Make scores and boxes those of the teacher, where the teacher sees something.
 
     The teacher's probabilities are the target of the same quality focal loss; its boxes count by
@@ -108,7 +115,8 @@ def imitation_loss(flat: Flat, teacher: Flat) -> torch.Tensor:
         confidence = quality.amax(dim=-1)
         # Where the teacher is unsure its boxes are noise.
         confidence = torch.where(confidence > 0.1, confidence, 0.0)
-        weight = confidence.sum().clamp(min=1.0)
+        weight = confidence.sum()
+        weight = (mean(weight) if mean else weight).clamp(min=1.0)
         goal = box_math.decode(teacher.distances, flat.grid.centres, flat.grid.strides)
     score = quality_focal_loss(flat.logits, quality).sum() / weight
     batch, cell = confidence.nonzero(as_tuple=True)

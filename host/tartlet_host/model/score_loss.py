@@ -6,6 +6,8 @@ X. Li et al., "Generalized Focal Loss" (NeurIPS 2020), equation 6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
@@ -49,6 +51,8 @@ def score_loss(
     assignment: Assignment,
     recipe: LossRecipe,
     weights: torch.Tensor,
+    *,
+    mean: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Loss of all cells, for one object's worth of cells.
 
@@ -61,6 +65,7 @@ def score_loss(
         assignment: of the N cells.
         recipe: kind of loss and label smoothing.
         weights: (B, N) of each cell, from its object's class; 1 for background.
+        mean: of the divisor, over all processes that train together.
     """
     goal = assignment.quality
     if recipe.score == "focal":
@@ -70,4 +75,5 @@ def score_loss(
     kind = focal_loss if recipe.score == "focal" else quality_focal_loss
     loss = kind(logits, smoothed(goals, recipe.label_smoothing))
     total = (loss * (assignment.counts * weights)[..., None]).sum()
-    return total / (goal * weights).sum().clamp(min=1.0)
+    count = (goal * weights).sum()
+    return total / (mean(count) if mean else count).clamp(min=1.0)
