@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tartlet_host.dataset.sample import Dataset, Sample
+from tartlet_host.dataset.sample import Dataset, PicturePlace, Sample, VideoFrame
 from tartlet_host.files import write_atomically
 from tartlet_shared import errors
 
@@ -111,7 +111,7 @@ def write(dataset: Dataset, path: Path, description: str = "") -> None:
     images: list[Picture] = []
     annotations: list[Annotation] = []
     for number, sample in enumerate(dataset.samples, start=1):
-        name = Path(os.path.relpath(sample.picture, path.parent)).as_posix()
+        name = _name(sample.picture, path.parent)
         images.append(Picture(number, name, sample.width, sample.height))
         for box, class_id, ignore in zip(
             sample.boxes, sample.class_ids, sample.ignore, strict=True
@@ -131,6 +131,18 @@ def write(dataset: Dataset, path: Path, description: str = "") -> None:
     categories = [Category(place + 1, name) for place, name in enumerate(dataset.labels)]
     coco = CocoFile(images, annotations, categories, Info(description))
     write_atomically(path, msgspec.json.format(msgspec.json.encode(coco), indent=1))
+
+
+def _name(picture: PicturePlace, folder: Path) -> str:
+    """A picture's ``file_name``: ``a.jpg``, ``clip.mp4#12`` or ``photos.tar#a.jpg``."""
+    if isinstance(picture, Path):
+        return Path(os.path.relpath(picture, folder)).as_posix()
+    outer, inner = (
+        (picture.video, picture.number)
+        if isinstance(picture, VideoFrame)
+        else (picture.archive, picture.name)
+    )
+    return f"{Path(os.path.relpath(outer, folder)).as_posix()}#{inner}"
 
 
 def _parse(path: Path) -> CocoFile:

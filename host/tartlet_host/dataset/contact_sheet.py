@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tartlet_host.dataset.sample import Dataset, Sample
-from tartlet_host.dataset.video import Picture, read_picture
+from tartlet_device.preprocess import Picture
+from tartlet_host.dataset.pictures import read_picture
+from tartlet_host.dataset.sample import Dataset, Sample, file_name
 from tartlet_host.files import write_atomically
 
 # Colour-blind-safe (Okabe and Ito 2008), RGB
@@ -49,7 +50,7 @@ def write_sheets(dataset: Dataset, folder: Path, *, most: int = 40) -> list[Path
 
 def thumbnail(sample: Sample, labels: tuple[str, ...]) -> Picture:
     """One picture, `THUMB_WIDTH` pixels wide, boxes and file name drawn."""
-    picture = read_picture(sample.picture)
+    picture = read_picture(sample)
     scale = THUMB_WIDTH / picture.shape[1]
     size = (THUMB_WIDTH, max(1, round(picture.shape[0] * scale)))
     small = np.array(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -61,7 +62,7 @@ def thumbnail(sample: Sample, labels: tuple[str, ...]) -> Picture:
         cv2.rectangle(small, (left, top), (right, bottom), LABEL, 1, cv2.LINE_AA)
         if len(labels) > 1:
             _write(small, labels[class_id], (left, max(top - 3, 10)), 0.35)
-    _write(small, sample.picture.name, (4, size[1] - 6), 0.4)
+    _write(small, file_name(sample.picture), (4, size[1] - 6), 0.4)
     return small
 
 

@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tartlet_host.dataset.decoding import decode_bytes
+from tartlet_host.dataset.header import PICTURE_SUFFIXES
 from tartlet_shared import errors
 
 Picture = NDArray[np.uint8]
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
 def count_frames(path: Path, *, last: int | None = None) -> int:
@@ -62,6 +64,20 @@ def read_frames(
     yield from frames
 
 
+def read_frame(path: Path, number: int) -> Picture:
+    """One frame of a video file, RGB uint8 ``(rows, columns, 3)``.
+
+    Raises:
+        FootageUnreadable: the video is missing or damaged, or has no such frame.
+    """
+    capture = _open(path)
+    capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+    good, picture = capture.read()
+    if not good:
+        raise _unreadable(path, f"frame {number} cannot be decoded")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 def _read_folder(
     path: Path, first: int, last: int | None, step: int
 ) -> Iterator[tuple[int, Picture]]:
@@ -101,27 +117,18 @@ def _read_video(
 def read_picture(path: Path) -> Picture:
     """Decode a picture file to RGB uint8 ``(rows, columns, 3)``.
 
-    From memory, because OpenCV fills a truncated file up with grey where it reads it by name.
-
     Raises:
         PictureUnreadable: the file is missing, truncated or not a picture.
     """
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise errors.PictureUnreadable(
             f"the picture cannot be read: {error.strerror}",
             where=str(path),
             hint="copy it again, or remove it from the data set",
         ) from error
-    picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
-    if picture is None:
-        raise errors.PictureUnreadable(
-            "the picture cannot be decoded",
-            where=str(path),
-            hint="is it truncated? Copy it again, or remove it",
-        )
-    return np.asarray(picture, np.uint8)
+    return decode_bytes(content, where=str(path))
 
 
 def list_pictures(path: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.from_motion import DESCRIPTION, frame_name, sample_of, write_frame
 from tartlet_host.dataset.motion import label_footage
-from tartlet_host.dataset.sample import Dataset
+from tartlet_host.dataset.sample import Dataset, file_name
 from tartlet_host.dataset.video import read_frames
 from tartlet_host.demo.scene import TEST_PICTURES, Scene
 
@@ -31,12 +31,12 @@ def make_test_set(scene: Scene, folder: Path) -> tuple[Dataset, str]:
         dataset, origin = _from_motion(scene), FROM_MOTION
         description = DESCRIPTION
     frames = folder / "frames"
-    wanted = {int(sample.picture.stem) for sample in dataset.samples}
+    wanted = {int(Path(file_name(sample.picture)).stem) for sample in dataset.samples}
     for number, picture in read_frames(scene.footage, first=min(wanted), last=max(wanted)):
         if number in wanted:
             write_frame(frames / frame_name(number), picture)
     samples = tuple(
-        dataclasses.replace(sample, picture=frames / sample.picture.name)
+        dataclasses.replace(sample, picture=frames / file_name(sample.picture))
         for sample in dataset.samples
     )
     here = dataclasses.replace(dataset, samples=samples)
