@@ -1,43 +1,23 @@
-"""The report's plots, as SVG. Colours are Okabe and Ito's, which colour-blind people tell apart."""
+"""Plots of models against each other and of a run, as SVG for a page."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
+import markupsafe
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from tartlet_host.evaluate.mean_average_precision import Curve
+from tartlet_host.plotting import COLOURS, DASHES, drawing, plot_svg
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
-INK, FAINT = "#333333", "#d9d9d9"
-STYLE = {
-    "font.size": 10,
-    "svg.fonttype": "none",  # text stays text: sharp, selectable, small
-    "font.family": "sans-serif",
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "svg.hashsalt": "tartlet",  # same drawing, same bytes
-}
+MUTED = "#9fb8c9"
+"""Of what is not chosen."""
 
 
-def trade_off(points: Mapping[str, tuple[float, float, int]], chosen: str = "") -> str:
+def trade_off(
+    points: Mapping[str, tuple[float, float, int]], chosen: str = ""
+) -> markupsafe.Markup:
     """Accuracy and latency as bars side by side.
 
     Args:
@@ -46,7 +26,7 @@ def trade_off(points: Mapping[str, tuple[float, float, int]], chosen: str = "") 
     """
     names = list(points)
     rows = np.arange(len(names))[::-1]
-    with _drawing(7.2, 0.9 + 0.5 * len(names), columns=2) as (figure, axes):
+    with drawing(7.2, 0.9 + 0.5 * len(names), columns=2) as (figure, axes):
         for axis, column, title, form in (
             (axes[0], 1, "accuracy (mAP50), more is better", "{:.3f}"),
             (axes[1], 0, "latency (ms, median), less is better", "{:.1f}"),
@@ -60,12 +40,68 @@ def trade_off(points: Mapping[str, tuple[float, float, int]], chosen: str = "") 
             axis.grid(visible=False, axis="y")
             axis.tick_params(length=0)
             axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
-        return _to_svg(figure, "Bars: accuracy and latency of each model")
+        return plot_svg(figure, "Bars: accuracy and latency of each model")
 
 
-def precision_recall(curves: Mapping[str, Curve]) -> str:
+def front(
+    points: Mapping[str, tuple[float, float]], chosen: str = "", *, least: float | None = None
+) -> markupsafe.Markup:
+    """Accuracy against latency: each model a point, those that no other beats joined by a line.
+
+    Args:
+        points: name -> median latency in ms, mAP50.
+        chosen: the model to mark.
+        least: mAP50 that the gate asks for.
+    """
+    with drawing(7.2, 3.9) as (figure, axes):
+        axis = axes[0]
+        order = sorted(points, key=lambda name: (points[name][0], -points[name][1]))
+        best: list[tuple[float, float]] = []
+        for name in order:
+            if not best or points[name][1] > best[-1][1]:
+                best.append(points[name])
+        if best:
+            axis.step(*zip(*best, strict=True), where="post", color=COLOURS[0], linewidth=1.2)
+        if least is not None:
+            axis.axhline(least, color=COLOURS[1], linestyle="--", linewidth=1.2)
+            axis.annotate(
+                f"the gate: {least:.3f}",
+                (1.0, least),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, -4),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                color=COLOURS[1],
+            )
+        for place, name in enumerate(order):
+            is_best, is_chosen = points[name] in best, name == chosen
+            axis.plot(
+                *points[name],
+                marker="*" if is_chosen else "o",
+                markersize=15 if is_chosen else 7,
+                color=COLOURS[2] if is_chosen else COLOURS[0] if is_best else MUTED,
+            )
+            # Alternately above and below: neighbours on the front are close to each other.
+            axis.annotate(
+                name,
+                points[name],
+                xytext=(0, 9 if place % 2 else -9),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if place % 2 else "top",
+                fontsize=9,
+                fontweight="bold" if is_chosen else "normal",
+            )
+        axis.set(xlabel="latency (ms, median), less is better", ylabel="mAP50")
+        axis.set_xlim(left=0)
+        axis.margins(0.12, 0.18)
+        return plot_svg(figure, "Points: accuracy of each model against its latency")
+
+
+def precision_recall(curves: Mapping[str, Curve]) -> markupsafe.Markup:
     """Precision against recall at IoU 0.5."""
-    with _drawing(7.2, 3.7) as (figure, axes):
+    with drawing(7.2, 3.7) as (figure, axes):
         axis = axes[0]
         for place, (name, curve) in enumerate(curves.items()):
             keep = _thinned(len(curve.score))
@@ -79,12 +115,12 @@ def precision_recall(curves: Mapping[str, Curve]) -> str:
             )
         axis.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         axis.legend(loc="lower left", frameon=False)
-        return _to_svg(figure, "Curves of precision against recall, one for each model")
+        return plot_svg(figure, "Curves of precision against recall, one for each model")
 
 
-def losses(runs: Mapping[str, Sequence[float]]) -> str:
+def losses(runs: Mapping[str, Sequence[float]]) -> markupsafe.Markup:
     """Training loss against steps, smoothed, with the single steps faint behind."""
-    with _drawing(7.2, 2.9) as (figure, axes):
+    with drawing(7.2, 2.9) as (figure, axes):
         axis = axes[0]
         for place, (name, values) in enumerate(runs.items()):
             if not values:
@@ -103,16 +139,16 @@ def losses(runs: Mapping[str, Sequence[float]]) -> str:
         axis.set(xlabel="step", ylabel="loss")
         axis.set_ylim(bottom=0)
         axis.legend(frameon=False)
-        return _to_svg(figure, "Curves of the training loss over the steps")
+        return plot_svg(figure, "Curves of the training loss over the steps")
 
 
-def timeline(seconds: Mapping[str, float]) -> str:
+def timeline(seconds: Mapping[str, float]) -> markupsafe.Markup:
     """The steps of a run one after the other."""
     names = list(seconds)
     rows = np.arange(len(names))[::-1]
     lengths = np.array([seconds[name] for name in names])
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
-    with _drawing(7.2, 0.7 + 0.32 * len(names)) as (figure, axes):
+    with drawing(7.2, 0.7 + 0.32 * len(names)) as (figure, axes):
         axis = axes[0]
         axis.barh(rows, lengths, left=starts, height=0.6, color=COLOURS[0])
         for row, start, length in zip(rows, starts, lengths, strict=True):
@@ -128,11 +164,11 @@ def timeline(seconds: Mapping[str, float]) -> str:
         axis.set_xlabel("seconds")
         axis.grid(visible=False, axis="y")
         axis.tick_params(length=0)
-        return _to_svg(figure, "Bars: when each step of the run started and how long it took")
+        return plot_svg(figure, "Bars: when each step of the run started and how long it took")
 
 
 def _row_colours(names: Sequence[str], chosen: str) -> list[str]:
-    return [COLOURS[0] if name == chosen or not chosen else "#9fb8c9" for name in names]
+    return [COLOURS[0] if name == chosen or not chosen else MUTED for name in names]
 
 
 def _smooth(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -147,24 +183,3 @@ def _smooth(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float
 
 def _thinned(count: int, most: int = 400) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.int64))
-
-
-@contextmanager
-def _drawing(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of its own, outside pyplot's global state."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(1, columns, squeeze=False)
-        yield figure, list(axes[0])
-
-
-def _to_svg(figure: Figure, description: str) -> str:
-    """The figure as an ``svg`` element that scales with the page and can be read aloud."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'<svg([^>]*?) width="[^"]*"', r"<svg\1", text, count=1)
-    text = re.sub(r'<svg([^>]*?) height="[^"]*"', r"<svg\1", text, count=1)
-    return text.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
