@@ -1,4 +1,4 @@
-"""Random views of a training picture: zoom, place, flip, light; its boxes go along.
+"""Random views of a training picture: zoom, place, flip; its boxes go along.
 
 Pixels are resampled as the letterbox does it (scale, then pad), so that a view without zoom is
 what the device will show the network.
@@ -13,16 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tartlet_device.image import resize
+from tartlet_host.dataset.placed_boxes import PlacedBoxes, clip, ignored_region, whole_boxes
+from tartlet_host.dataset.sample import Sample
 from tartlet_host.recipe import AugmentRecipe
-from tartlet_shared.detections import FloatArray
 from tartlet_shared.letterbox import Letterbox
 
 Picture = NDArray[np.uint8]
 
 PAD_VALUE = 114
-# A box of which less than this part stays in view is no longer taught, only ignored.
-LEAST_VISIBLE = 0.4
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -34,33 +33,25 @@ class View:
         x, y: where the freedom of placement (canvas minus drawn size, of either sign) is cut,
             0..1; 0.5 is centred.
         flip: mirror left to right.
-        brightness, contrast, saturation: factors; 1 leaves the picture as it is.
+        flip_vertical: turn upside down, as a mirror does.
     """
 
     zoom: float = 1.0
     x: float = 0.5
     y: float = 0.5
     flip: bool = False
-    brightness: float = 1.0
-    contrast: float = 1.0
-    saturation: float = 1.0
+    flip_vertical: bool = False
 
 
 def draw_view(rng: np.random.Generator, recipe: AugmentRecipe) -> View:
     """A random view within the recipe's limits."""
-
-    def around_one(change: float) -> float:
-        return float(rng.uniform(1.0 - change, 1.0 + change))
-
     logarithm = rng.uniform(math.log(recipe.scale_min), math.log(recipe.scale_max))
     return View(
         zoom=math.exp(logarithm),
         x=float(rng.uniform()),
         y=float(rng.uniform()),
         flip=bool(rng.uniform() < recipe.flip),
-        brightness=around_one(recipe.brightness),
-        contrast=around_one(recipe.contrast),
-        saturation=around_one(recipe.saturation),
+        flip_vertical=bool(rng.uniform() < recipe.flip_vertical),
     )
 
 
@@ -93,48 +84,29 @@ def render(picture: Picture, placed: Letterbox, view: View) -> Picture:
     y0 = math.floor((top - placed.top) * scale_y)
     x1 = min(width, max(x0 + 1, round((right - placed.left) * scale_x)))
     y1 = min(height, max(y0 + 1, round((bottom - placed.top) * scale_y)))
-    source = picture[y0:y1, x0:x1]
-    smaller = scale_x > 1.0
-    canvas[top:bottom, left:right] = cv2.resize(
-        source,
-        (right - left, bottom - top),
-        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR,
-    )
-    canvas = _light(canvas, view)
-    return np.ascontiguousarray(canvas[:, ::-1]) if view.flip else canvas
+    canvas[top:bottom, left:right] = resize(picture[y0:y1, x0:x1], (right - left, bottom - top))
+    return _flip(canvas, view)
 
 
-def move_boxes(
-    boxes: FloatArray, ignore: NDArray[np.bool_], placed: Letterbox, view: View
-) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Boxes (n, 4) of the original picture -> (boxes on the canvas, ignore, in view).
+def move_boxes(sample: Sample, placed: Letterbox, view: View) -> PlacedBoxes:
+    """A sample's boxes on the canvas, clipped to it.
 
-    Boxes are clipped to the canvas. One that is mostly out of view becomes ignored; one that is
-    wholly out of view is marked in the third array, (n,), and to be dropped.
+    One that is mostly out of view becomes ignored, one that is wholly out of view is dropped. A
+    picture that nobody labelled is one ignored region.
     """
-    moved = placed.to_canvas(boxes)
+    width, height = placed.canvas_width, placed.canvas_height
+    if not sample.labelled:
+        return ignored_region(0, 0, width, height)
+    moved = placed.to_canvas(sample.boxes)
     if view.flip:
-        moved[:, [0, 2]] = placed.canvas_width - moved[:, [2, 0]]
-    limit = np.array([placed.canvas_width, placed.canvas_height] * 2, np.float32)
-    clipped = np.clip(moved, 0.0, limit)
-    visible = _area(clipped) / np.maximum(_area(moved), 1e-6)
-    in_view: NDArray[np.bool_] = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    return clipped, ignore | (visible < LEAST_VISIBLE), in_view
+        moved[:, [0, 2]] = width - moved[:, [2, 0]]
+    if view.flip_vertical:
+        moved[:, [1, 3]] = height - moved[:, [3, 1]]
+    return clip(whole_boxes(moved, sample.class_ids, sample.ignore), 0, 0, width, height)
 
 
-def _area(boxes: FloatArray) -> FloatArray:
-    area: FloatArray = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return area
-
-
-def _light(canvas: Picture, view: View) -> Picture:
-    if (view.brightness, view.contrast, view.saturation) == (1.0, 1.0, 1.0):
+def _flip(canvas: Picture, view: View) -> Picture:
+    if not (view.flip or view.flip_vertical):
         return canvas
-    # One affine map of the colours does all three: saturation blends with grey, contrast turns
-    # about the canvas's mean, brightness scales.
-    saturation = view.saturation * np.eye(3, dtype=np.float32) + (1 - view.saturation) * GREY
-    mean = float(canvas.mean())
-    gain = view.brightness * view.contrast
-    offset = view.brightness * (1 - view.contrast) * mean
-    matrix = np.hstack([gain * saturation, np.full((3, 1), offset)]).astype(np.float32)
-    return cv2.transform(canvas, matrix).astype(np.uint8, copy=False)  # saturated to 0..255
+    direction = -1 if view.flip and view.flip_vertical else int(view.flip)
+    return np.asarray(cv2.flip(canvas, direction), np.uint8)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tartlet_host.dataset.sample import Dataset, Sample
+from tartlet_host.dataset.sample import Sample
 from tartlet_shared.detections import FloatArray
 from tartlet_shared.nms import box_area, box_intersection
 
@@ -37,48 +37,41 @@ class Donor:
     row: int
 
 
-def find_donors(dataset: Dataset) -> tuple[Donor, ...]:
-    """Objects that no other box touches and that lie whole inside their picture."""
-    donors = []
-    for sample in dataset.samples:
-        if not len(sample.boxes):
-            continue
-        shared = box_intersection(sample.boxes, sample.boxes)
-        np.fill_diagonal(shared, 0.0)
-        alone = shared.max(axis=1) < LARGEST_OVERLAP * box_area(sample.boxes)
-        low, high = sample.boxes[:, :2], sample.boxes[:, 2:]
-        inside = (low > 1).all(axis=1) & (high < [sample.width - 1, sample.height - 1]).all(axis=1)
-        rows = np.flatnonzero(alone & inside & ~sample.ignore)
-        donors += [Donor(sample, int(row)) for row in rows]
-    return tuple(donors)
+def donors_of(sample: Sample) -> tuple[Donor, ...]:
+    """A picture's objects that no other box touches and that lie whole inside it."""
+    if not len(sample.boxes):
+        return ()
+    shared = box_intersection(sample.boxes, sample.boxes)
+    np.fill_diagonal(shared, 0.0)
+    alone = shared.max(axis=1) < LARGEST_OVERLAP * box_area(sample.boxes)
+    low, high = sample.boxes[:, :2], sample.boxes[:, 2:]
+    inside = (low > 1).all(axis=1) & (high < [sample.width - 1, sample.height - 1]).all(axis=1)
+    return tuple(Donor(sample, int(row)) for row in np.flatnonzero(alone & inside & ~sample.ignore))
 
 
 def paste(
     sample: Sample,
     donors: tuple[Donor, ...],
     picture_of: Callable[[Sample], Picture],
-    count: int,
     rng: np.random.Generator,
 ) -> tuple[Sample, Picture]:
-    """A copy of a picture with up to ``count`` objects more, and its boxes.
+    """A copy of a picture with each donor's object in it, and its boxes.
 
     Args:
         sample: the picture to paste into.
-        donors: from `find_donors`.
+        donors: from `donors_of`; one that finds no free place is left out.
         picture_of: a sample's picture, RGB uint8, of any resolution.
-        count: how many to try; one that finds no free place is left out.
         rng: decides everything random.
     """
     picture = picture_of(sample)
-    if not donors or count == 0:
+    if not donors:
         return sample, picture
     picture = picture.copy()
     scale = np.array([picture.shape[1] / sample.width, picture.shape[0] / sample.height] * 2)
     boxes = [*(sample.boxes * scale).astype(np.float32)]
     added: list[FloatArray] = []
     class_ids: list[int] = []
-    for _ in range(count):
-        donor = donors[int(rng.integers(len(donors)))]
+    for donor in donors:
         copy = _cut_out(donor, picture_of(donor.sample), float(rng.uniform(*SIZE_CHANGE)))
         if rng.uniform() < 0.5:
             copy = np.ascontiguousarray(copy[:, ::-1])

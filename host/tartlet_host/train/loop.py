@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -118,16 +117,7 @@ def _train(
     average = MovingAverage(detector, run.ema_decay)
     optimizer = _optimizer(detector, run)
     losses: list[float] = []
-    batches = training_batches(
-        dataset,
-        PictureStore(canvas, run.cache_megabytes * 2**20),
-        canvas,
-        run.augment,
-        batch_size=run.batch_size,
-        steps=run.steps,
-        rng=np.random.default_rng(run.seed),
-    )
-    for step, batch in enumerate(batches):
+    for step, batch in enumerate(training_batches(dataset, canvas, run)):
         _set_mode(detector, run, step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, run.steps, group["peak"], run.warmup)
