@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class MovingAverage:
+
+class MovingAverage(Generic[Network]):
     """A copy of a network whose floating-point tensors trail those of the original.
 
     The decay rises from 0.1 towards `decay`, so that a short run does not average in its start.
     Batch-norm statistics are averaged like weights.
+
+    Attributes:
+        network: the average, in evaluation mode.
+        updates: how many steps it has seen.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.network.eval().requires_grad_(False)
         self._decay = decay
-        self._updates = 0
+        self.updates = 0
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: Network) -> None:
         """Move towards `network` by one step."""
-        self._updates += 1
-        decay = min(self._decay, self._updates / (9 + self._updates))
+        self.updates += 1
+        decay = min(self._decay, self.updates / (9 + self.updates))
         ours, theirs = [], []
         for mine, other in zip(
             self.network.state_dict().values(), network.state_dict().values(), strict=True

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import nn
 
-from tartlet_host.dataset.loader import Batch, PictureStore, plain_batches, training_batches
+from tartlet_host.dataset.loader import training_batches
 from tartlet_host.dataset.sample import Dataset
+from tartlet_host.evaluate.validation import map50_of_network
 from tartlet_host.model.detector import Detector, channels_last
 from tartlet_host.model.layers import set_folded
-from tartlet_host.model.loss import Loss, detection_loss, flatten
-from tartlet_host.recipe import InputRecipe, Recipe, TrainRecipe
-from tartlet_host.train.ema import MovingAverage
-from tartlet_host.train.schedule import learning_rate
-from tartlet_shared.errors import DatasetError, ModelError
+from tartlet_host.model.loss import Loss
+from tartlet_host.recipe import Recipe, TrainRecipe
+from tartlet_host.train import distributed, early_stopping, state
+from tartlet_host.train.distributed import ALONE, Processes
+from tartlet_host.train.freezing import set_mode
+from tartlet_host.train.log import TrainingLog, logging_to
+from tartlet_host.train.optimizer import set_rate
+from tartlet_host.train.precision import is_mixed
+from tartlet_host.train.step import Plan, take_step
+from tartlet_host.train.training import Stop, Training, Weights, begin, copied
+from tartlet_shared.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """Where a run stands: `step` of `steps` done, the last step's loss, seconds so far."""
+    """Where a run stands.
+
+    Attributes:
+        step, steps: done, and in all.
+        loss: of the last step.
+        seconds: so far, earlier sittings included.
+        rate: learning rate of the last step.
+        map50: of the last look at the validation set; None before the first.
+    """
 
     step: int
     steps: int
     loss: float
     seconds: float
+    rate: float = 0.0
+    map50: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitResult:
     """What a run did.
 
@@ -42,14 +59,47 @@ class FitResult:
         losses: total loss of every step.
         seconds: wall-clock time of the whole run.
         pictures: pictures seen, repeats counted.
-        validation_loss: of the result on the validation set, without augmentation; None where
-            there is no such set.
+        looks: (step, mAP50 on the validation set) for every look, the last at the end.
+        best_step: the step whose averaged weights are the result.
+        map50: of the result on the validation set; None where there is no such set.
+        last: averaged weights of the last step, where the result is an earlier one.
     """
 
     losses: tuple[float, ...]
     seconds: float
     pictures: int
-    validation_loss: float | None = None
+    looks: tuple[early_stopping.Look, ...] = ()
+    best_step: int = 0
+    map50: float | None = None
+    last: Weights | None = None
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Who follows a run and may end it; see `fit`."""
+
+    progress: Callable[[TrainProgress], None] | None = None
+    on_validation: Callable[[int, float], None] | None = None
+    stop: Stop | None = None
+    log: TrainingLog | None = None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All there is to a run; only `training` changes."""
+
+    training: Training
+    dataset: Dataset
+    validation: Dataset | None
+    recipe: Recipe
+    plan: Plan
+    watch: _Watch
+    states: Path | None
+    origin: state.Origin
+    started: float
+
+    def seconds(self) -> float:
+        return self.training.seconds + time.monotonic() - self.started
 
 
 def fit(
@@ -61,161 +111,178 @@ def fit(
     validation: Dataset | None = None,
     teacher: Detector | None = None,
     settings: TrainRecipe | None = None,
+    on_validation: Callable[[int, float], None] | None = None,
+    states: Path | None = None,
+    resume: bool = False,
+    stop: Stop | None = None,
+    log: Path | None = None,
+    processes: Processes = ALONE,
 ) -> FitResult:
-    """Train `detector` in place; it ends in evaluation mode with the averaged weights.
+    """Train `detector` in place; it ends on the CPU, in evaluation mode, with averaged weights.
+
+    The weights are those of the best look at the validation set, or without one of the last step.
+    It runs on CUDA where there is CUDA.
 
     Args:
         detector: the network; if this raises, Ctrl-C included, its weights are undefined.
         dataset: what to learn, with the recipe's labels.
         recipe: canvas and, unless `settings` is given, the run's settings.
         progress: called after every step.
-        validation: a set the loss is measured on at the end.
+        validation: a set whose mAP50 is measured every `validate_every` steps and at the end.
         teacher: a trained network of the same strides and labels to imitate as well.
         settings: another run's settings, for fine-tuning.
+        on_validation: called with the steps done and the mAP50 after every look; what it raises
+            ends the run.
+        states: a folder of its own for this run's states, written every `checkpoint_every` steps.
+        resume: go on from the newest state in `states`.
+        stop: asked after every step; true writes a state and raises `KeyboardInterrupt`.
+        log: a folder for TensorBoard.
+        processes: those that train together; each calls this with the same arguments, and the
+            first alone writes, looks and reports.
 
     Raises:
         DatasetError: the set is empty, has other labels, or nothing to learn.
         PictureUnreadable: a picture is missing or damaged.
-        ModelError: the loss is no longer a number.
+        ModelError: the loss is no longer a number, or there is too little memory; states stay.
+        ConfigError: the device cannot compute as the recipe asks.
+        CheckpointCorrupt: there is no whole state to go on from.
+        UsageError: the state belongs to another run.
+        TartletError: a state cannot be written; the earlier ones stay.
     """
-    run = settings or recipe.train
+    settings = settings or recipe.train
     _check(dataset, recipe)
+    device = distributed.device_of(processes)
+    mixed = is_mixed(settings, device)
     started = time.monotonic()
     networks = [detector] if teacher is None else [detector, teacher]
     try:
         for network in networks:
             set_folded(network, True)
-        losses = _train(detector, dataset, recipe.input, run, teacher, progress, started)
+            channels_last(network).to(device)
+        if teacher is not None:
+            teacher.eval().requires_grad_(False)
+        plan = Plan(settings, dataset.labels, device, mixed, teacher, processes)
+        origin = state.origin_of(dataset, validation, recipe, settings, teacher, processes.size)
+        torch.manual_seed(settings.seed)
+        training = begin(detector, settings, mixed=mixed)
+        if resume and states is not None:
+            state.read(states, training, origin)
+        watch = _Watch()
+        with contextlib.ExitStack() as stack:
+            if processes.first:
+                shown = stack.enter_context(logging_to(log, training.step)) if log else None
+                watch = _Watch(progress, on_validation, stop, shown)
+            run = _Run(
+                training,
+                dataset,
+                validation,
+                recipe,
+                plan,
+                watch,
+                states if processes.first else None,
+                origin,
+                started,
+            )
+            _train(run)
+            return _finish(run)
     finally:
         for network in networks:
             set_folded(network, False)
-            network.eval().requires_grad_(True)
-    return FitResult(
-        losses=tuple(losses),
-        seconds=time.monotonic() - started,
-        pictures=run.steps * run.batch_size,
-        validation_loss=None
-        if validation is None
-        else validation_loss(detector, validation, recipe.input, run),
+            network.cpu().eval().requires_grad_(True)
+
+
+def _train(run: _Run) -> None:
+    training, settings, processes = run.training, run.plan.run, run.plan.processes
+    batches = training_batches(
+        run.dataset,
+        run.recipe.input,
+        settings,
+        first_step=training.step,
+        rank=processes.rank,
+        world_size=processes.size,
     )
+    with contextlib.closing(batches):  # ends the loader's workers, whatever happens here
+        for batch in batches:
+            if early_stopping.is_over(training.looks, settings.patience):
+                logger.info("stopped early after %d steps", training.step)
+                return
+            set_mode(training.detector, settings, training.step)
+            rate = set_rate(training.optimizer, settings, training.step)
+            loss = take_step(training, batch, run.plan)
+            training.losses.append(float(loss.total))
+            if early_stopping.is_due(training.step, settings.steps, settings.validate_every):
+                _look(run)
+            _tell(run, loss, rate)
+            _keep(run)
 
 
-def _train(
-    detector: Detector,
-    dataset: Dataset,
-    canvas: InputRecipe,
-    run: TrainRecipe,
-    teacher: Detector | None,
-    progress: Callable[[TrainProgress], None] | None,
-    started: float,
-) -> list[float]:
-    torch.manual_seed(run.seed)
-    channels_last(detector).requires_grad_(True)
-    _set_mode(detector, run, step=0)
-    if teacher is not None:
-        teacher.eval().requires_grad_(False)
-    average = MovingAverage(detector, run.ema_decay)
-    optimizer = _optimizer(detector, run)
-    losses: list[float] = []
-    for step, batch in enumerate(training_batches(dataset, canvas, run)):
-        _set_mode(detector, run, step)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, run.steps, group["peak"], run.warmup)
-        loss = _loss_of(detector, batch, dataset.labels, run, step, teacher)
-        value = float(loss.total.detach())
-        if not math.isfinite(value):
-            raise ModelError(
-                f"the loss is {value} after {step} steps",
-                where="train",
-                hint="lower train.learning_rate",
+def _look(run: _Run) -> None:
+    """Measure the averaged weights, and keep them where they are the best so far."""
+    if run.validation is None:
+        return
+    training, processes = run.training, run.plan.processes
+    network = training.average.network
+    value = 0.0
+    if processes.first:
+        value = map50_of_network(network, run.recipe, run.validation)
+    value = distributed.from_first(processes, value)
+    training.looks.append((training.step, value))
+    if early_stopping.best_look(training.looks)[0] == training.step:
+        training.best = copied(network)
+    if run.watch.log is not None:
+        run.watch.log.look(training.step, value, network, run.recipe, run.validation)
+    if run.watch.on_validation is not None:
+        run.watch.on_validation(training.step, value)
+
+
+def _tell(run: _Run, loss: Loss, rate: float) -> None:
+    training = run.training
+    if run.watch.log is not None:
+        run.watch.log.step(training.step, loss, rate)
+    if run.watch.progress is not None:
+        map50 = training.looks[-1][1] if training.looks else None
+        run.watch.progress(
+            TrainProgress(
+                training.step,
+                run.plan.run.steps,
+                training.losses[-1],
+                run.seconds(),
+                rate,
+                map50,
             )
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(detector.parameters(), run.gradient_clip)
-        optimizer.step()
-        average.update(detector)
-        losses.append(value)
-        if progress is not None:
-            progress(TrainProgress(step + 1, run.steps, value, time.monotonic() - started))
-    detector.load_state_dict(average.network.state_dict())
-    return losses
+        )
 
 
-@torch.no_grad()
-def validation_loss(
-    detector: Detector, dataset: Dataset, canvas: InputRecipe, run: TrainRecipe
-) -> float:
-    """Mean loss of `detector`, in evaluation mode, on letterboxed pictures."""
-    store = PictureStore(canvas, 0)
-    total = 0.0
-    for batch in plain_batches(dataset, store, canvas, run.batch_size):
-        flat = flatten(detector(batch.pictures), detector.strides)
-        loss = detection_loss(flat, batch.targets, run.loss, dataset.labels, by_geometry=False)
-        total += float(loss.total) * len(batch.pictures)
-    return total / max(1, len(dataset.samples))
+def _keep(run: _Run) -> None:
+    """Write a state where one is due, and stop where somebody wishes so."""
+    every, step = run.plan.run.checkpoint_every, run.training.step
+    wish = run.watch.stop is not None and run.watch.stop()
+    stopping = distributed.any_of(run.plan.processes, wish)
+    due = stopping or (every > 0 and step % every == 0)
+    if due and run.states is not None:
+        state.write(run.states, run.training, run.origin, seconds=run.seconds())
+    if stopping:
+        raise KeyboardInterrupt
 
 
-def _loss_of(
-    detector: Detector,
-    batch: Batch,
-    labels: tuple[str, ...],
-    run: TrainRecipe,
-    step: int,
-    teacher: Detector | None,
-) -> Loss:
-    imitated = None
-    if teacher is not None and run.distillation > 0:
-        with torch.no_grad():
-            levels = len(detector.strides)  # a pruned network may have lost the coarsest
-            imitated = flatten(teacher(batch.pictures)[:levels], teacher.strides[:levels])
-    return detection_loss(
-        flatten(detector(batch.pictures), detector.strides),
-        batch.targets,
-        run.loss,
-        labels,
-        by_geometry=step < round(run.steps * run.assignment_warmup),
-        teacher=imitated,
-        imitation_weight=run.distillation,
+def _finish(run: _Run) -> FitResult:
+    """Leave the best weights in the network."""
+    training = run.training
+    last = training.average.network.state_dict()
+    best_step, map50 = training.step, None
+    if training.looks:
+        best_step, map50 = early_stopping.best_look(training.looks)
+    training.detector.load_state_dict(training.best or last)
+    earlier = best_step != training.step
+    return FitResult(
+        losses=tuple(training.losses),
+        seconds=run.seconds(),
+        pictures=training.step * run.plan.run.batch_size,
+        looks=tuple(training.looks),
+        best_step=best_step,
+        map50=map50,
+        last={name: value.cpu() for name, value in last.items()} if earlier else None,
     )
-
-
-def _optimizer(detector: Detector, run: TrainRecipe) -> torch.optim.AdamW:
-    """AdamW; the backbone has a smaller rate, vectors (biases, norms) decay nothing."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in detector.named_parameters():
-        if parameter.requires_grad:
-            key = (name.startswith("backbone."), parameter.ndim > 1)
-            groups.setdefault(key, []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "peak": run.learning_rate * (run.backbone_rate if backbone else 1.0),
-                "weight_decay": run.weight_decay if matrix else 0.0,
-            }
-            for (backbone, matrix), parameters in groups.items()
-        ],
-        lr=run.learning_rate,
-        foreach=True,
-    )
-
-
-def _set_mode(detector: Detector, run: TrainRecipe, step: int) -> None:
-    """Training mode, but for frozen stages and batch norms whose time is over."""
-    detector.train()
-    if step >= round(run.steps * run.freeze_backbone_normalization_after):
-        _freeze_normalization(detector.backbone)
-    if step >= round(run.steps * run.freeze_normalization_after):
-        _freeze_normalization(detector.neck)
-        _freeze_normalization(detector.heads)
-    for stage in detector.backbone.first_stages(run.frozen_stages):
-        stage.eval().requires_grad_(False)
-
-
-def _freeze_normalization(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
 
 
 def _check(dataset: Dataset, recipe: Recipe) -> None:
