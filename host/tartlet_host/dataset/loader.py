@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def training_batches(
     first_step: int = 0,
     rank: int = 0,
     world_size: int = 1,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of steps ``first_step`` to ``run.steps - 1``; every picture comes up once
     (``run.sampling``: in proportion) before any comes up again.
 
