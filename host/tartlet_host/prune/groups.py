@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from tartlet_host.model.detector import Detector
-from tartlet_host.prune.multiplies import convolutions
+from tartlet_host.model.layers import ConvBlock
+from tartlet_host.model.summary import summarise
 from tartlet_host.recipe import InputRecipe
 
 TRACED_SIDE = 64  # pixels: dependencies are the same at every size, tracing a small one is fast
@@ -31,7 +32,7 @@ class Layer:
     """A convolution.
 
     Attributes:
-        name: in the network.
+        name: of its block, as `tartlet_host.model.summary` has it.
         area: pixels of its output.
         taps: height times width of its kernel.
         inputs, outputs: the groups its channels belong to; None where they never change.
@@ -90,20 +91,24 @@ def read_structure(network: Detector, canvas: InputRecipe) -> Structure:
                 module = dependency.target.module
                 owners = outputs if graph.is_out_channel_pruning_fn(dependency.handler) else inputs
                 owners[module] = name
-    layers = tuple(
-        Layer(
-            name=name,
-            area=area,
-            taps=module.kernel_size[0] * module.kernel_size[1],
-            inputs=inputs.get(module),
-            outputs=outputs.get(module),
-            in_channels=module.in_channels,
-            out_channels=module.out_channels,
-            depthwise=module.groups > 1,
+    layers = []
+    for layer in summarise(network, canvas).layers:
+        module = network.get_submodule(layer.name)
+        convolution = module.conv if isinstance(module, ConvBlock) else module
+        assert isinstance(convolution, nn.Conv2d)
+        layers.append(
+            Layer(
+                name=layer.name,
+                area=layer.output[1] * layer.output[2],
+                taps=convolution.kernel_size[0] * convolution.kernel_size[1],
+                inputs=inputs.get(convolution),
+                outputs=outputs.get(convolution),
+                in_channels=convolution.in_channels,
+                out_channels=convolution.out_channels,
+                depthwise=convolution.groups > 1,
+            )
         )
-        for name, (module, area) in convolutions(network, canvas).items()
-    )
-    return Structure(widths, layers)
+    return Structure(widths, tuple(layers))
 
 
 def cut(network: Detector, widths: Mapping[str, int], scores: Mapping[str, torch.Tensor]) -> None:

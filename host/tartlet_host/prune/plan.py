@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tartlet_host.prune.groups import Structure, Widths
 from tartlet_host.recipe import PruneRecipe
@@ -13,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 BISECTIONS = 20  # of the ratio; a plan costs microseconds
 PROBES = 5  # timings in a search, each of which costs a conversion
+SLACK = 0.06  # how far below the goal a time may be for the search to end
 
 
 def widths_at(original: Widths, ratio: float, recipe: PruneRecipe) -> Widths:
@@ -32,62 +34,102 @@ def ratio_for_multiplies(structure: Structure, goal: float, recipe: PruneRecipe)
     Raises:
         ModelError: even the largest ratio leaves more.
     """
-
-    def enough(ratio: float) -> bool:
-        return structure.multiplies(widths_at(structure.widths, ratio, recipe)) <= goal
-
-    if structure.multiplies(structure.widths) <= goal:
-        return 0.0
-    if not enough(recipe.max_ratio):
+    ratio = _ratio_at_most(structure, goal, recipe)
+    if structure.multiplies(widths_at(structure.widths, ratio, recipe)) > goal:
         raise ModelError(
             f"pruning cannot keep only {recipe.keep_multiplies:.0%} of the multiplies",
             where="recipe: prune.keep_multiplies",
             hint="keep more, raise prune.max_ratio, or prune for a smaller prune.input",
         )
-    low, high = 0.0, recipe.max_ratio
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return ratio
 
 
 def ratio_for_latency(
-    original: Widths, start: float, time_share: Callable[[Widths], float], recipe: PruneRecipe
+    structure: Structure,
+    start: float,
+    time_share: Callable[[Widths], float],
+    recipe: PruneRecipe,
 ) -> float:
     """A ratio from `start` on whose network keeps at most the part of the time asked for.
 
-    Latency is a staircase with noise on it, so the search is short: it ends after `PROBES` halvings
-    or when two ratios give the same network, and its result was timed.
+    Time goes roughly with the multiplies, so the next ratio to try is read off the straight line
+    through what was measured. The search ends when the time is just below the goal, or after
+    `PROBES` timings; its result was timed.
 
     Args:
-        original: channels before any pruning.
+        structure: the network before any pruning.
         start: ratio that other goals ask for already.
-        time_share: time of a network so wide, as part of the parent's; asked once for each.
+        time_share: time of a network so wide, as part of the parent's.
         recipe: gives the goal.
 
     Raises:
         ModelError: even the largest ratio takes longer.
     """
     goal = recipe.keep_latency
-    if time_share(widths_at(original, start, recipe)) <= goal:
+
+    def probe(ratio: float) -> _Probe:
+        widths = widths_at(structure.widths, ratio, recipe)
+        share = time_share(widths)
+        logger.info("without %.0f%% of the channels: %.0f%% of the time", 100 * ratio, 100 * share)
+        return _Probe(ratio, structure.multiplies(widths), share)
+
+    slow = probe(start)
+    if slow.share <= goal:
         return start
-    low, high = start, recipe.max_ratio
-    least = time_share(widths_at(original, high, recipe))
-    if least > goal:
+    fast: _Probe | None = None
+    for _ in range(PROBES - 1):
+        ratio = _ratio_at_most(structure, _guess(slow, fast, goal), recipe)
+        if ratio in (slow.ratio, None if fast is None else fast.ratio):
+            break  # no network lies between
+        found = probe(ratio)
+        if found.share > goal:
+            slow = found
+        else:
+            fast = found
+            if found.share >= (1 - SLACK) * goal:
+                break
+        if ratio == recipe.max_ratio:
+            break
+    if fast is None and slow.ratio < recipe.max_ratio:
+        found = probe(recipe.max_ratio)
+        slow, fast = (found, None) if found.share > goal else (slow, found)
+    if fast is None:
         raise ModelError(
             f"pruning cannot keep only {goal:.0%} of the time: the narrowest network allowed "
-            f"takes {least:.0%}",
+            f"takes {slow.share:.0%}",
             where="recipe: prune.keep_latency",
             hint="keep more, raise prune.max_ratio, or prune for a smaller prune.input",
         )
-    for _ in range(PROBES):
+    return fast.ratio
+
+
+class _Probe(NamedTuple):
+    ratio: float
+    multiplies: int
+    share: float
+
+
+def _guess(slow: _Probe, fast: _Probe | None, goal: float) -> float:
+    """Multiplies at which the time should be a little below the goal."""
+    aim = (1 - SLACK / 2) * goal
+    if fast is None or fast.share >= slow.share:
+        return slow.multiplies * aim / slow.share
+    part = (aim - fast.share) / (slow.share - fast.share)
+    return fast.multiplies + min(max(part, 0.1), 0.9) * (slow.multiplies - fast.multiplies)
+
+
+def _ratio_at_most(structure: Structure, multiplies: float, recipe: PruneRecipe) -> float:
+    """The smallest ratio that leaves at most so many multiplies, or the largest allowed."""
+
+    def enough(ratio: float) -> bool:
+        return structure.multiplies(widths_at(structure.widths, ratio, recipe)) <= multiplies
+
+    if enough(0.0):
+        return 0.0
+    low, high = 0.0, recipe.max_ratio
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        widths = widths_at(original, middle, recipe)
-        if widths in (widths_at(original, low, recipe), widths_at(original, high, recipe)):
-            break
-        share = time_share(widths)
-        logger.info("without %.0f%% of the channels: %.0f%% of the time", 100 * middle, 100 * share)
-        low, high = (low, middle) if share <= goal else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

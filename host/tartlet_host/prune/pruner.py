@@ -18,9 +18,10 @@ import msgspec
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.evaluate.validation import map50_of_network
 from tartlet_host.model.detector import Detector, channels_last
+from tartlet_host.model.summary import Summary, summarise
 from tartlet_host.prune import importance, plan
 from tartlet_host.prune.groups import Structure, Widths, cut, read_structure
-from tartlet_host.prune.report import PruneReport, Round, Snapshot, compare, snapshot
+from tartlet_host.prune.report import PruneReport, Round, compare
 from tartlet_host.prune.timing import Timer, Timing, timer_against
 from tartlet_host.recipe import FinetuneRecipe, Recipe
 from tartlet_host.train.loop import FitResult, TrainProgress, fit
@@ -36,14 +37,14 @@ class Plan:
     """What is to be done to a network whose levels and canvas are those of the result already.
 
     Attributes:
-        before: the parent's sizes.
+        before: the parent, on its canvas.
         structure: groups and layers, as wide as the parent's.
         ratio: part of each group's channels that goes.
         recipe: the result's, with its canvas.
         timing: of a network so wide; None where the recipe does not ask.
     """
 
-    before: Snapshot
+    before: Summary
     structure: Structure
     ratio: float
     recipe: Recipe
@@ -139,13 +140,12 @@ def prune_and_finetune(
                 dataset,
                 prepared.recipe,
                 progress=_shifted(progress, results, recipe.prune.finetune.steps),
+                validation=validation,
                 teacher=parent,
                 settings=settings,
             )
         )
-        after = None
-        if validation is not None:
-            after = map50_of_network(detector, prepared.recipe, validation)
+        after = results[-1].map50
         kept = before is None or after is None or after >= before - recipe.prune.largest_loss
         rounds.append(Round(report.multiplies_after, settings.steps, after, kept))
         if not kept:
@@ -158,7 +158,7 @@ def prune_and_finetune(
         best,
         prepared.recipe if pruned else recipe,
         ratio=best_ratio,
-        timing=prepared.timing if best_ratio == prepared.ratio else None,
+        timing=prepared.timing if pruned and best_ratio == prepared.ratio else None,
         map50_before=before,
         rounds=tuple(rounds),
     )
@@ -168,18 +168,20 @@ def prune_and_finetune(
 def _prepare(detector: Detector, recipe: Recipe, timer: Timer | None) -> Plan:
     """Give the detector its levels, in place, and find how far it must be pruned."""
     pruning = recipe.prune
-    before = snapshot(detector, recipe.input)
+    before = summarise(detector, recipe.input)
     recipe = msgspec.structs.replace(recipe, input=pruning.input or recipe.input)
     if pruning.strides:
         detector.drop_levels(len(pruning.strides))
     structure = read_structure(detector, recipe.input)
-    goal = pruning.keep_multiplies * sum(before.multiplies.values())
+    goal = pruning.keep_multiplies * before.multiplies
     ratio = plan.ratio_for_multiplies(structure, goal, pruning)
     if timer is None:
         return Plan(before, structure, ratio, recipe, None)
     timings: dict[tuple[int, ...], Timing] = {}
 
     def time_share(widths: Widths) -> float:
+        if structure.multiplies(widths) == before.multiplies:
+            return 1.0  # the parent itself
         key = tuple(widths.values())
         if key not in timings:
             narrow = copy.deepcopy(detector)
@@ -188,7 +190,7 @@ def _prepare(detector: Detector, recipe: Recipe, timer: Timer | None) -> Plan:
             timings[key] = timer(channels_last(narrow).eval(), recipe)
         return timings[key].share
 
-    ratio = plan.ratio_for_latency(structure.widths, ratio, time_share, pruning)
+    ratio = plan.ratio_for_latency(structure, ratio, time_share, pruning)
     found = timings[tuple(plan.widths_at(structure.widths, ratio, pruning).values())]
     return Plan(before, structure, ratio, recipe, found)
 
@@ -258,9 +260,17 @@ def _steps(results: list[FitResult]) -> int:
 
 
 def _joined(results: list[FitResult]) -> FitResult:
+    """The training of all rounds as one."""
+    starts = [_steps(results[:place]) for place in range(len(results))]
     return dataclasses.replace(
         results[-1],
         losses=tuple(loss for each in results for loss in each.losses),
         seconds=sum(each.seconds for each in results),
         pictures=sum(each.pictures for each in results),
+        looks=tuple(
+            (start + step, map50)
+            for start, each in zip(starts, results, strict=True)
+            for step, map50 in each.looks
+        ),
+        best_step=starts[-1] + results[-1].best_step,
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tartlet_host.model.channels import channel_counts
 from tartlet_host.model.detector import Detector
-from tartlet_host.prune.multiplies import multiplies_by_layer
+from tartlet_host.model.summary import Summary, summarise
 from tartlet_host.prune.timing import Timing
-from tartlet_host.recipe import InputRecipe, Recipe
+from tartlet_host.recipe import Recipe
 from tartlet_host.train.checkpoint import PruningStep
 
 
@@ -17,12 +17,14 @@ class LayerChange:
     """A convolution before and after, each network on its own canvas; 0 after: it went.
 
     Attributes:
-        name: in the network.
+        name: of the layer.
+        stage: part of the network it belongs to.
         channels_before, channels_after: outputs.
         multiplies_before, multiplies_after: multiply-accumulates for one picture.
     """
 
     name: str
+    stage: str
     channels_before: int
     channels_after: int
     multiplies_before: int
@@ -92,26 +94,8 @@ class PruneReport:
         return kept[-1] if kept else self.map50_before
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A network's sizes, taken before it changes."""
-
-    channels: dict[str, int]
-    multiplies: dict[str, int]
-    parameters: int
-
-
-def snapshot(network: Detector, canvas: InputRecipe) -> Snapshot:
-    """The sizes of a network on a canvas."""
-    return Snapshot(
-        channels={name: outputs for name, (_, outputs) in channel_counts(network).items()},
-        multiplies=multiplies_by_layer(network, canvas),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
-
-
 def compare(
-    before: Snapshot,
+    before: Summary,
     network: Detector,
     recipe: Recipe,
     *,
@@ -120,28 +104,30 @@ def compare(
     map50_before: float | None = None,
     rounds: tuple[Round, ...] = (),
 ) -> PruneReport:
-    """The report on a network that was pruned, its recipe's canvas included."""
-    after = snapshot(network, recipe.input)
-    total = sum(before.multiplies.values())
-    remaining = sum(after.multiplies.values())
-    changes = tuple(
-        LayerChange(
-            name,
-            before.channels[name],
-            after.channels.get(name, 0),
-            multiplies,
-            after.multiplies.get(name, 0),
+    """The report on a network that was pruned; `before` and `recipe` have each its own canvas."""
+    after = summarise(network, recipe.input)
+    left = {layer.name: layer for layer in after.layers}
+    changes = []
+    for layer in before.layers:
+        same = left.get(layer.name)
+        changes.append(
+            LayerChange(
+                name=layer.name,
+                stage=layer.stage,
+                channels_before=layer.output[0],
+                channels_after=same.output[0] if same else 0,
+                multiplies_before=layer.multiplies,
+                multiplies_after=same.multiplies if same else 0,
+            )
         )
-        for name, multiplies in before.multiplies.items()
-    )
     return PruneReport(
-        multiplies_before=total,
-        multiplies_after=remaining,
+        multiplies_before=before.multiplies,
+        multiplies_after=after.multiplies,
         parameters_before=before.parameters,
         parameters_after=after.parameters,
         ratio=ratio,
-        changes=changes,
-        step=PruningStep(channel_counts(network), total, remaining),
+        changes=tuple(changes),
+        step=PruningStep(channel_counts(network), before.multiplies, after.multiplies),
         recipe=recipe,
         timing=timing,
         map50_before=map50_before,

@@ -24,6 +24,8 @@ from tartlet_host.train import checkpoint
 
 logger = logging.getLogger(__name__)
 
+RUNS = 120  # of each; a laptop does other things meanwhile
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -66,7 +68,7 @@ def timer_against(parent: Detector, recipe: Recipe) -> Iterator[Timer]:
             if not rival:
                 rival.append(_inference(parent, recipe, Path(folder) / "parent", runtime))
             ours = _inference(network, its_recipe, Path(folder) / "pruned", runtime)
-            times = latency.measure({"before": rival[0], "after": ours})
+            times = latency.measure({"before": rival[0], "after": ours}, runs=RUNS)
             timing = Timing(runtime, times["before"].p50, times["after"].p50)
             logger.info("%s: %.2f ms of %.2f ms", runtime, timing.after, timing.before)
             return timing
