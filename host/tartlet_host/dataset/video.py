@@ -64,6 +64,16 @@ def read_frames(
     yield from frames
 
 
+def frame_size(path: Path) -> tuple[int, int]:
+    """Width and height of a video file's frames, as they are decoded.
+
+    Raises:
+        FootageUnreadable: see `read_frames`.
+    """
+    frame = read_frame(path, 1)
+    return frame.shape[1], frame.shape[0]
+
+
 def read_frame(path: Path, number: int) -> Picture:
     """One frame of a video file, RGB uint8 ``(rows, columns, 3)``.
 
