@@ -47,13 +47,14 @@ class Loss:
 
 
 def flatten(outputs: list[tuple[torch.Tensor, torch.Tensor]], strides: tuple[int, ...]) -> Flat:
-    """Head outputs by level -> one row a cell, float32 whatever the network computed in."""
+    """Head outputs by level -> one row a cell, in at least float32."""
     shapes = [(scores.shape[2], scores.shape[3]) for scores, _ in outputs]
     grid = make_grid(shapes, strides, device=outputs[0][0].device)
     logits = torch.cat([scores.flatten(2).transpose(1, 2) for scores, _ in outputs], dim=1)
     distances = torch.cat([boxes.flatten(2).transpose(1, 2) for _, boxes in outputs], dim=1)
     # Areas in square pixels do not fit into 16 bits.
-    return Flat(logits.float(), distances.float(), grid)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return Flat(logits.to(wide), distances.to(wide), grid)
 
 
 def detection_loss(
