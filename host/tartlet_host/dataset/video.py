@@ -5,6 +5,7 @@ Frames are numbered from 1.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tartlet_shared import errors
 
 Picture = NDArray[np.uint8]
 
+LONGEST_SKIP = 60  # frames; decoding further than that takes longer than seeking
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
@@ -80,12 +82,46 @@ def read_frame(path: Path, number: int) -> Picture:
     Raises:
         FootageUnreadable: the video is missing or damaged, or has no such frame.
     """
-    capture = _open(path)
-    capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
-    good, picture = capture.read()
-    if not good:
-        raise _unreadable(path, f"frame {number} cannot be decoded")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    with contextlib.closing(FrameReader()) as reader:
+        return reader.read(path, number)
+
+
+class FrameReader:
+    """Reads frames of video files; going forward, it decodes on instead of seeking.
+
+    One video is open at a time. Not for several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._capture: Any = None
+        self._next = 1
+
+    def read(self, path: Path, number: int) -> Picture:
+        """A frame, RGB uint8 ``(rows, columns, 3)``; frames are numbered from 1.
+
+        Raises:
+            FootageUnreadable: the video is missing or damaged, or has no such frame.
+        """
+        if path != self._path:
+            self.close()
+            self._capture, self._path, self._next = _open(path), path, 1
+        if not self._next <= number <= self._next + LONGEST_SKIP:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, number - 1)
+            self._next = number
+        while self._next < number and self._capture.grab():
+            self._next += 1
+        picture = self._capture.read()[1] if self._next == number else None
+        if picture is None:
+            raise _unreadable(path, f"frame {number} cannot be decoded")
+        self._next += 1
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def close(self) -> None:
+        """Close the video that is open."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture, self._path = None, None
 
 
 def _read_folder(
