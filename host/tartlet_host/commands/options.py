@@ -38,7 +38,7 @@ def data_option(purpose: str) -> Callable[[_F], _F]:
         "dataset",
         required=True,
         type=click.Path(path_type=Path),
-        help=f"{purpose}: a COCO .json file, or a folder with a labels.json.",
+        help=f"{purpose}: a folder, a .tar or a label file, of any format in docs/data.md.",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import click
@@ -57,18 +56,18 @@ def command(
     JSON: {bundle, digest, name, runtime, bytes, files, golden, threshold}
     """
     from tartlet_host import package, runs
-    from tartlet_host.dataset import coco
+    from tartlet_host.dataset.fingerprint import fingerprint
+    from tartlet_host.dataset.read import read_dataset
     from tartlet_host.evaluate import mean_average_precision as precision
     from tartlet_host.evaluate.predictor import open_predictor
     from tartlet_host.progress import bar
 
     if model is None:
         model = runs.latest("pruned-int8.tflite")
-    labels_file = coco.find(dataset)
-    data = coco.read(labels_file)
+    data = read_dataset(dataset)
     figures: dict[str, float] = {}
     if validation is not None:
-        held_out = coco.read(coco.find(validation))
+        held_out = read_dataset(validation)
         probe = open_predictor(model, labels=data.labels)
         aligned = precision.align(held_out, probe.labels)
         with bar("Finding the best threshold", quiet=as_json) as report:
@@ -87,7 +86,7 @@ def command(
         metrics=figures,
         provenance={
             **package.provenance(predictor),
-            "dataset": hashlib.sha256(labels_file.read_bytes()).hexdigest(),
+            "dataset": fingerprint(data),
         },
     )
     manifest = built.manifest

@@ -65,7 +65,7 @@ def command(
             parity: {agreement, score_difference, iou, ...} or null for the float files}]
     """
     from tartlet_host import runs
-    from tartlet_host.dataset import coco
+    from tartlet_host.dataset.read import read_dataset
     from tartlet_host.progress import bar
     from tartlet_host.quantize import calibration, conversion
     from tartlet_host.train import checkpoint as checkpoints
@@ -73,7 +73,7 @@ def command(
     if checkpoint is None:
         checkpoint = runs.latest("pruned.safetensors")
     recipe = checkpoints.load(checkpoint).recipe
-    data = coco.read(coco.find(dataset))
+    data = read_dataset(dataset, labels=recipe.labels)
     with bar("Reading calibration pictures", quiet=as_json) as report:
         prepared = calibration.collect(data, recipe, pictures=pictures, progress=report)
     if runtime == "all":
