@@ -19,50 +19,48 @@ from pycocotools.cocoeval import COCOeval
 
 from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset
+from tartlet_host.evaluate.curves import (
+    Curve,
+    Floats,
+    OperatingPoint,
+    best_point,
+    curve_of,
+    operating_point,
+    together,
+)
 from tartlet_host.evaluate.predictor import Predictor
 from tartlet_shared import errors
 from tartlet_shared.detections import Detections
 
 LOOSE_IOU, CURVE_IOU = 0.3, 0.5
 IOUS = (LOOSE_IOU, *(round(0.5 + 0.05 * step, 2) for step in range(10)))
+EVERY_AREA = (0.0, 1e10)
 MAX_DETECTIONS = 100  # per picture, as COCO has it
 
 Progress = Callable[[int, int], None]
-Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClassMetrics:
-    """Average precision of one class, each in ``[0, 1]``; NaN where the class has no box."""
+    """How well one class is detected; average precisions are NaN where it has no box.
+
+    Attributes:
+        label: its name.
+        boxes: how many there are.
+        ap30, ap50, ap50_95: average precision, in ``[0, 1]``.
+        curve: precision against recall at IoU 0.5.
+        at_threshold: at the model's score threshold for this class.
+        best: at the score threshold with the best F1.
+    """
 
     label: str
     boxes: int
     ap30: float
     ap50: float
     ap50_95: float
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """What a user sees at one score threshold, all classes together, IoU 0.5; in ``[0, 1]``."""
-
-    threshold: float
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """Precision and recall at IoU 0.5, all classes together, by falling score threshold.
-
-    Attributes:
-        score, precision, recall: float64 ``(n,)``, one for each detection that counts.
-    """
-
-    score: Floats
-    precision: Floats
-    recall: Floats
+    curve: Curve
+    at_threshold: OperatingPoint
+    best: OperatingPoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +70,9 @@ class Metrics:
     Attributes:
         map30, map50, map50_95: mean over the classes that have boxes, in ``[0, 1]``.
         classes: the same for each class.
-        curve: precision against recall.
-        at_threshold: at the model's own score threshold.
-        best: at the score threshold with the best F1.
+        curve: precision against recall, all classes together.
+        at_threshold: at the model's own score thresholds, all classes together.
+        best: at the score threshold with the best F1, one for all classes.
         pictures, boxes: how many there were, regions to ignore not counted.
     """
 
@@ -125,7 +123,7 @@ def predict_all(
 
 
 def align(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """The data set with the model's class ids.
+    """The data set with the model's class ids, without pictures that nobody labelled.
 
     Raises:
         UnknownClass: the data set has a class that the model does not know.
@@ -136,22 +134,26 @@ def align(dataset: Dataset, labels: tuple[str, ...]) -> Dataset:
             f"the model knows {', '.join(labels)}; the data set also has {', '.join(unknown)}",
             hint="evaluate on a data set with the classes that the model was trained on",
         )
+    labelled = tuple(each for each in dataset.samples if each.labelled)
     if dataset.labels == labels:
-        return dataset
+        return dataset if len(labelled) == len(dataset.samples) else Dataset(labels, labelled)
     place = np.array([labels.index(label) for label in dataset.labels], np.int64)
-    samples = tuple(replace(each, class_ids=place[each.class_ids]) for each in dataset.samples)
+    samples = tuple(replace(each, class_ids=place[each.class_ids]) for each in labelled)
     return Dataset(labels, samples)
 
 
 def measure(
-    dataset: Dataset, found: Sequence[Detections], *, score_threshold: float = 0.3
+    dataset: Dataset,
+    found: Sequence[Detections],
+    *,
+    score_threshold: float | Sequence[float] = 0.3,
 ) -> Metrics:
     """Compare detections with a data set's boxes.
 
     Args:
         dataset: the truth.
         found: for each picture, down to a score near 0 (`predict_all` gives that).
-        score_threshold: for `Metrics.at_threshold`.
+        score_threshold: for `Metrics.at_threshold`; one, or one for each class.
 
     Raises:
         DatasetError: the data set has no box, so that nothing can be measured.
@@ -159,85 +161,90 @@ def measure(
     """
     if len(found) != len(dataset.samples):
         raise ValueError(f"{len(found)} detections for {len(dataset.samples)} pictures")
-    boxes = sum(int((~sample.ignore).sum()) for sample in dataset.samples)
-    if boxes == 0:
+    boxes = [
+        sum(int(((each.class_ids == kind) & ~each.ignore).sum()) for each in dataset.samples)
+        for kind in range(len(dataset.labels))
+    ]
+    if sum(boxes) == 0:
         raise errors.DatasetError(
             "the data set has no boxes, so there is nothing to compare with",
             hint="label some pictures first",
         )
-    evaluation = _evaluate(dataset, found)
+    thresholds = (
+        (float(score_threshold),) * len(boxes)
+        if isinstance(score_threshold, (int, float))
+        else tuple(score_threshold)
+    )
+    evaluation = run(dataset, found)
     # axes: IoU, recall, class, area, detections per picture
     precision: Floats = evaluation.eval["precision"][:, :, :, 0, 0]
+    hits = [_hits(evaluation, kind, len(dataset.samples)) for kind in range(len(boxes))]
     by_class = [
-        _class_metrics(dataset, class_id, precision[:, :, class_id])
-        for class_id in range(len(dataset.labels))
+        _class_metrics(label, objects, precision[:, :, kind], curve_of(*hits[kind], objects), limit)
+        for kind, (label, objects, limit) in enumerate(
+            zip(dataset.labels, boxes, thresholds, strict=True)
+        )
     ]
     present = [each for each in by_class if each.boxes]
-    curve = _curve(evaluation, boxes)
+    score, hit = (np.concatenate(column) for column in zip(*hits, strict=True))
+    curve = curve_of(score, hit, sum(boxes))
     return Metrics(
         map30=float(np.mean([each.ap30 for each in present])),
         map50=float(np.mean([each.ap50 for each in present])),
         map50_95=float(np.mean([each.ap50_95 for each in present])),
         classes=tuple(by_class),
         curve=curve,
-        at_threshold=operating_point(curve, score_threshold),
-        best=_best(curve),
+        at_threshold=together([each.curve for each in by_class], boxes, thresholds),
+        best=best_point(curve),
         pictures=len(dataset.samples),
-        boxes=boxes,
+        boxes=sum(boxes),
     )
 
 
-def operating_point(curve: Curve, threshold: float) -> OperatingPoint:
-    """Precision, recall and F1 of what scores at least ``threshold``; without any, all are 0."""
-    count = int((curve.score >= threshold).sum())
-    if count == 0:
-        return OperatingPoint(threshold, 0.0, 0.0, 0.0)
-    precision, recall = float(curve.precision[count - 1]), float(curve.recall[count - 1])
-    return OperatingPoint(threshold, precision, recall, _f1(precision, recall))
+def run(
+    dataset: Dataset,
+    found: Sequence[Detections],
+    *,
+    areas: Sequence[tuple[float, float]] = (EVERY_AREA,),
+    scales: Sequence[float] | None = None,
+) -> Any:
+    """pycocotools' evaluation, accumulated.
 
+    Args:
+        dataset: the truth.
+        found: for each picture.
+        areas: ranges of area to look at one by one, in square pixels.
+        scales: for each picture, what its sides are multiplied by before areas are taken.
 
-def _best(curve: Curve) -> OperatingPoint:
-    """The best F1; the threshold lies halfway to the next lower score, clear of both."""
-    if len(curve.score) == 0:
-        return OperatingPoint(1.0, 0.0, 0.0, 0.0)
-    total = curve.precision + curve.recall
-    f1 = 2 * curve.precision * curve.recall / np.where(total > 0, total, 1.0)
-    # Detections of one score come together or not at all; int8 models have many such.
-    lower = np.append(curve.score[1:], 0.0)
-    place = int(np.argmax(np.where(lower < curve.score, f1, -1.0)))
-    return operating_point(curve, float(curve.score[place] + lower[place]) / 2)
-
-
-def _f1(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _evaluate(dataset: Dataset, found: Sequence[Detections]) -> Any:
+    Returns:
+        A ``COCOeval``.
+    """
     # pycocotools reports on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        truth.dataset = _truth(dataset)
+        factors = scales or (1.0,) * len(dataset.samples)
+        truth.dataset = _truth(dataset, factors)
         truth.createIndex()
         results = COCO()
-        results.dataset = {**truth.dataset, "annotations": _results(found)}
+        results.dataset = {**truth.dataset, "annotations": _results(found, factors)}
         results.createIndex()
         evaluation = COCOeval(truth, results, iouType="bbox")
         evaluation.params.iouThrs = np.array(IOUS)
         evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.params.areaRng = [[0.0, 1e10]]
-        evaluation.params.areaRngLbl = ["all"]
+        evaluation.params.areaRng = [list(each) for each in areas]
+        evaluation.params.areaRngLbl = [str(each) for each in areas]
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
 
 
-def _truth(dataset: Dataset) -> dict[str, Any]:
+def _truth(dataset: Dataset, scales: Sequence[float]) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
-    for picture, sample in enumerate(dataset.samples, start=1):
+    for picture, (sample, scale) in enumerate(zip(dataset.samples, scales, strict=True), start=1):
         for box, class_id, ignore in zip(
             sample.boxes, sample.class_ids, sample.ignore, strict=True
         ):
-            annotation = _annotation(len(annotations) + 1, picture, box, int(class_id))
+            annotation = _annotation(len(annotations) + 1, picture, box, int(class_id), scale)
             annotations.append({**annotation, "iscrowd": int(ignore)})
     return {
         "info": {},
@@ -247,57 +254,55 @@ def _truth(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _results(found: Sequence[Detections]) -> list[dict[str, Any]]:
+def _results(found: Sequence[Detections], scales: Sequence[float]) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
-    for picture, detections in enumerate(found, start=1):
+    for picture, (detections, scale) in enumerate(zip(found, scales, strict=True), start=1):
         for box, score, class_id in detections:
-            annotation = _annotation(len(results) + 1, picture, np.array(box), class_id)
+            annotation = _annotation(len(results) + 1, picture, np.array(box), class_id, scale)
             results.append({**annotation, "score": score, "iscrowd": 0})
     return results
 
 
-def _annotation(number: int, picture: int, box: NDArray[Any], class_id: int) -> dict[str, Any]:
+def _annotation(
+    number: int, picture: int, box: NDArray[Any], class_id: int, scale: float
+) -> dict[str, Any]:
     left, top, right, bottom = (float(value) for value in box)
     return {
         "id": number,
         "image_id": picture,
         "category_id": class_id + 1,
         "bbox": [left, top, right - left, bottom - top],
-        "area": (right - left) * (bottom - top),
+        "area": (right - left) * (bottom - top) * scale**2,
     }
 
 
-def _class_metrics(dataset: Dataset, class_id: int, precision: Floats) -> ClassMetrics:
+def _class_metrics(
+    label: str, boxes: int, precision: Floats, curve: Curve, threshold: float
+) -> ClassMetrics:
     """``precision``: (IoU, recall), -1 throughout for a class without boxes."""
-    boxes = sum(
-        int(((sample.class_ids == class_id) & ~sample.ignore).sum()) for sample in dataset.samples
-    )
     by_iou = precision.mean(axis=1) if boxes else np.full(len(IOUS), np.nan)
     return ClassMetrics(
-        label=dataset.labels[class_id],
+        label=label,
         boxes=boxes,
         ap30=float(by_iou[IOUS.index(LOOSE_IOU)]),
         ap50=float(by_iou[IOUS.index(CURVE_IOU)]),
         ap50_95=float(by_iou[1:].mean()),
+        curve=curve,
+        at_threshold=operating_point(curve, threshold),
+        best=best_point(curve),
     )
 
 
-def _curve(evaluation: Any, boxes: int) -> Curve:
-    """Precision and recall as they are, not the envelope that average precision integrates."""
+def _hits(evaluation: Any, kind: int, pictures: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores of a class's detections that count, and which of them are objects, at IoU 0.5."""
     place = IOUS.index(CURVE_IOU)
     scores: list[Floats] = [np.zeros(0)]
     hits: list[NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
-    for picture in evaluation.evalImgs:
+    # ordered by class, area, picture; there is one area
+    for picture in evaluation.evalImgs[kind * pictures : (kind + 1) * pictures]:
         if picture is None:  # neither boxes nor detections of this class in this picture
             continue
         counts = ~picture["dtIgnore"][place].astype(np.bool_)
         scores.append(np.asarray(picture["dtScores"], np.float64)[counts])
         hits.append((picture["dtMatches"][place] > 0)[counts])
-    score, hit = np.concatenate(scores), np.concatenate(hits)
-    order = np.argsort(-score, kind="stable")
-    found = np.cumsum(hit[order])
-    return Curve(
-        score=score[order],
-        precision=found / np.arange(1, len(order) + 1),
-        recall=found / boxes,
-    )
+    return np.concatenate(scores), np.concatenate(hits)

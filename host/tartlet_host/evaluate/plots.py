@@ -8,7 +8,7 @@ import markupsafe
 import matplotlib as mpl
 import numpy as np
 
-from tartlet_host.evaluate.mean_average_precision import Curve
+from tartlet_host.evaluate.curves import Curve, operating_point
 from tartlet_host.plotting import COLOURS, DASHES, drawing, plot_svg
 
 MUTED = "#9fb8c9"
@@ -116,6 +116,73 @@ def precision_recall(curves: Mapping[str, Curve]) -> markupsafe.Markup:
         axis.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         axis.legend(loc="lower left", frameon=False)
         return plot_svg(figure, "Curves of precision against recall, one for each model")
+
+
+def by_threshold(curve: Curve, marks: Mapping[str, float]) -> markupsafe.Markup:
+    """Precision, recall and F1 against the score threshold.
+
+    Args:
+        curve: all classes together.
+        marks: name -> threshold to mark.
+    """
+    thresholds = np.linspace(0.01, 0.99, 99)
+    points = [operating_point(curve, float(each)) for each in thresholds]
+    with drawing(7.2, 3.3) as (figure, axes):
+        axis = axes[0]
+        for place, (name, values) in enumerate(
+            (
+                ("precision", [each.precision for each in points]),
+                ("recall", [each.recall for each in points]),
+                ("F1", [each.f1 for each in points]),
+            )
+        ):
+            # Nothing scores so high: precision has no value there, and 0 would be a false one.
+            some = np.array([(curve.score >= each).any() for each in thresholds])
+            axis.plot(
+                thresholds[some],
+                np.array(values)[some],
+                label=name,
+                color=COLOURS[place],
+                linestyle=DASHES[place],
+                linewidth=1.8,
+            )
+        for place, (name, threshold) in enumerate(marks.items()):
+            axis.axvline(threshold, color=COLOURS[3 + place], linewidth=1.2)
+            axis.annotate(
+                f"{name} {threshold:.2f}",
+                (threshold, 0.03 + 0.08 * place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                color=COLOURS[3 + place],
+                fontsize=9,
+            )
+        axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score threshold")
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return plot_svg(figure, "Curves: precision, recall and F1 against the score threshold")
+
+
+def by_size(bands: Mapping[str, tuple[float, int]]) -> markupsafe.Markup:
+    """Average precision of each size of objects, and how many there are.
+
+    Args:
+        bands: name -> AP50 (NaN without boxes), boxes; small to large.
+    """
+    names = list(bands)
+    with drawing(7.2, 2.8) as (figure, axes):
+        axis = axes[0]
+        values = [0.0 if np.isnan(bands[name][0]) else bands[name][0] for name in names]
+        bars = axis.bar(range(len(names)), values, width=0.62, color=COLOURS[0])
+        words = [
+            "none" if np.isnan(bands[name][0]) else f"{bands[name][0]:.2f}\n{bands[name][1]} boxes"
+            for name in names
+        ]
+        axis.bar_label(bars, words, padding=3, fontsize=9)
+        axis.set_xticks(range(len(names)), names)
+        axis.set(ylim=(0, 1.25), ylabel="AP50")
+        axis.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+        axis.grid(visible=False, axis="x")
+        axis.tick_params(length=0)
+        return plot_svg(figure, "Bars: average precision by the size of the objects")
 
 
 def losses(runs: Mapping[str, Sequence[float]]) -> markupsafe.Markup:

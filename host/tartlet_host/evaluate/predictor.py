@@ -70,6 +70,11 @@ class ModelPredictor:
         return self.detector.decoding.score_threshold
 
     @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The model's own for each class."""
+        return self.detector.decoding.thresholds(len(self.labels))
+
+    @property
     def runtime(self) -> Runtime:
         """What runs the model: "litert", "onnx" or "torch"."""
         return self.detector.runtime

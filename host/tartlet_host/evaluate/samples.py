@@ -35,9 +35,23 @@ class Finding:
     f1: float
 
 
-def judge(sample: Sample, found: Detections, threshold: float) -> Finding:
-    """Tell right from wrong in one picture."""
-    found = found[found.score >= threshold]
+def clear(found: Detections, threshold: float | Sequence[float]) -> Detections:
+    """Those that reach the score threshold, which may be one for each class."""
+    limits = np.asarray(threshold, np.float32)
+    return found[found.score >= (limits[found.class_id] if limits.ndim else limits)]
+
+
+def excused(found: Detections, sample: Sample) -> NDArray[np.bool_]:
+    """Which detections ``(n,)`` lie in regions to ignore, so that they cannot be wrong."""
+    shared = nms.box_intersection(found.xyxy, sample.boxes[sample.ignore])
+    area = np.maximum(nms.box_area(found.xyxy), 1e-9)
+    inside: NDArray[np.bool_] = shared.max(axis=1, initial=0.0) / area > IGNORED_SHARE
+    return inside
+
+
+def judge(sample: Sample, found: Detections, threshold: float | Sequence[float]) -> Finding:
+    """Tell right from wrong in one picture; ``threshold``: of the score, one or one a class."""
+    found = clear(found, threshold)
     real = np.nonzero(~sample.ignore)[0]
     truth = Detections(sample.boxes[real], np.ones(len(real), np.float32), sample.class_ids[real])
     pairs = match(found, truth)
@@ -47,16 +61,18 @@ def judge(sample: Sample, found: Detections, threshold: float) -> Finding:
     missed[real] = True
     missed[real[pairs.second]] = False
 
-    shared = nms.box_intersection(found.xyxy, sample.boxes[sample.ignore])
-    area = np.maximum(nms.box_area(found.xyxy), 1e-9)
-    excused = ~right & (shared.max(axis=1, initial=0.0) / area > IGNORED_SHARE)
-    found, right = found[~excused], right[~excused]
+    counts = right | ~excused(found, sample)
+    found, right = found[counts], right[counts]
     total = len(found) + len(real)
     return Finding(found, right, missed, 2 * int(right.sum()) / total if total else 1.0)
 
 
 def choose(
-    dataset: Dataset, found: Sequence[Detections], threshold: float, *, of_each: int = 2
+    dataset: Dataset,
+    found: Sequence[Detections],
+    threshold: float | Sequence[float],
+    *,
+    of_each: int = 2,
 ) -> list[tuple[str, int, Finding]]:
     """Pictures to show: the best, the most typical and the worst, by F1.
 
@@ -86,3 +102,23 @@ def choose(
         (caption, place, findings[place])
         for place, caption in sorted(taken.items(), key=lambda item: (order[item[1]], item[0]))
     ]
+
+
+def worst(
+    dataset: Dataset,
+    found: Sequence[Detections],
+    threshold: float | Sequence[float],
+    *,
+    most: int = 12,
+) -> list[tuple[int, Finding]]:
+    """The pictures with the most mistakes, the worst first; of equal ones that with the lower F1.
+
+    Returns:
+        Place in the data set and finding; a picture without a mistake is not among them.
+    """
+    findings = [
+        judge(sample, each, threshold) for sample, each in zip(dataset.samples, found, strict=True)
+    ]
+    mistakes = [int(each.missed.sum()) + int((~each.right).sum()) for each in findings]
+    order = sorted(range(len(findings)), key=lambda k: (-mistakes[k], findings[k].f1))
+    return [(place, findings[place]) for place in order[:most] if mistakes[place]]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.evaluate import mean_average_precision as precision
+from tartlet_host.evaluate.curves import OperatingPoint
 from tartlet_shared.detections import Detections
 from tartlet_shared.errors import DatasetError, DatasetNotFound, UnknownClass
 
@@ -54,7 +55,7 @@ def test_a_case_worked_out_by_hand() -> None:
     assert metrics.map50 == metrics.map30 == pytest.approx(metrics.map50_95)
     np.testing.assert_allclose(metrics.curve.precision, [1, 1 / 2, 2 / 3])
     np.testing.assert_allclose(metrics.curve.recall, [1 / 4, 1 / 4, 2 / 4])
-    assert metrics.at_threshold == precision.OperatingPoint(0.75, 0.5, 0.25, pytest.approx(1 / 3))
+    assert metrics.at_threshold == OperatingPoint(0.75, 0.5, 0.25, pytest.approx(1 / 3))
     assert metrics.best.threshold == pytest.approx(0.35)  # halfway from 0.7 to nothing
     assert metrics.best.f1 == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
     assert (metrics.pictures, metrics.boxes) == (1, 4)
@@ -99,9 +100,7 @@ def test_the_best_threshold_keeps_equal_scores_together() -> None:
     # and at 0.9 alone; between 0.9 and 0.5 lies the first.
     seen = [found((A, 0.9), (B, 0.5), (NOWHERE, 0.5), ((0, 80, 5, 85), 0.5), ((0, 90, 5, 95), 0.2))]
     metrics = precision.measure(one(sample(A, B)), seen)
-    assert metrics.best == precision.OperatingPoint(
-        pytest.approx(0.7), 1.0, 0.5, pytest.approx(2 / 3)
-    )
+    assert metrics.best == OperatingPoint(pytest.approx(0.7), 1.0, 0.5, pytest.approx(2 / 3))
 
 
 def test_finding_nothing_is_zero() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.evaluate import mean_average_precision, plots, report, samples
+from tartlet_host.evaluate.curves import Curve
 from tartlet_host.evaluate.latency import Latency
 from tartlet_host.evaluate.report import CandidateRow, Figure, ReportData, TestPicture
 from tartlet_shared.detections import Detections
@@ -137,7 +138,7 @@ def test_plots_are_well_formed_and_the_same_every_time(full: ReportData) -> None
 
 def test_a_curve_without_detections_can_be_drawn() -> None:
     nothing = np.zeros(0)
-    curve = mean_average_precision.Curve(nothing, nothing, nothing)
+    curve = Curve(nothing, nothing, nothing)
     assert "<svg" in plots.precision_recall({"blind": curve})
 
 
