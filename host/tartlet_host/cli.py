@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": ("Make a model", "Turn the footage of a fixed camera into training boxes."),
     "train": ("Make a model", "Train a detector on a labelled data set."),
     "describe": ("Make a model", "Show a network's layers, cost and memory before training it."),
+    "tune": ("Make a model", "Search for a recipe's values by many short trainings."),
     "prune": ("Make a model", "Remove channels from a trained detector and fine-tune it."),
     "quantize": ("Make a model", "Convert a detector to int8 TFLite and ONNX."),
     "evaluate": ("Make a model", "Measure accuracy and latency on a labelled data set."),
