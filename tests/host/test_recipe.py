@@ -49,6 +49,12 @@ def test_a_recipe_names_only_what_it_changes() -> None:
         pytest.param(LEAST + "[model]\nstrides = [8, 32]\n", ["model.strides"], id="gap"),
         pytest.param(LEAST + "[model]\nstrides = []\n", ["model.strides"], id="no level"),
         pytest.param(LEAST + "[model]\nstrides = [4, 8]\n", ["model.strides"], id="no such level"),
+        pytest.param(LEAST + "[input]\nheight = 240\n", ["multiples of 32"], id="canvas"),
+        pytest.param(
+            LEAST + "[prune]\ninput = {height = 240, width = 320}\n",
+            ["prune.input", "multiples of 32"],
+            id="pruned canvas",
+        ),
         pytest.param(LEAST + "[prune]\nstrides = [16]\n", ["prune.strides"], id="not the finest"),
         pytest.param(
             LEAST + "[train.augment]\nscale_min = 3.0\n", ["train.augment.scale_min"], id="order"

@@ -28,6 +28,7 @@ SECTIONS = [
     ("[train.augment]", recipe.AugmentRecipe),
     ("[prune]", recipe.PruneRecipe),
     ("[quantize]", recipe.QuantizeRecipe),
+    ("[gate]", recipe.GateRecipe),
     ("[tune]", recipe.TuneRecipe),
 ]
 NESTED = (msgspec.Struct,)

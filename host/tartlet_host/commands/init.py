@@ -12,7 +12,7 @@ RECIPE = """\
 name = "{name}"
 labels = [{labels}]
 
-[input]            # pixels, multiples of 32; smaller is faster and sees less far
+[input]            # pixels, multiples of the coarsest stride, 32; smaller is faster and sees less far
 height = {height}
 width = {width}
 

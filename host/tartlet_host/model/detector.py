@@ -42,7 +42,7 @@ class Detector(nn.Module):
     def forward(self, x: torch.Tensor) -> list[HeadOutput]:
         """(B, 3, H, W), (RGB - 127) / 128 -> (scores (B, C, h, w), boxes (B, 4, h, w)) by level.
 
-        Levels run fine to coarse, as `strides` does. H and W are multiples of 32.
+        Levels run fine to coarse, as `strides` does. H and W are multiples of the coarsest.
         """
         maps = self.neck(self.backbone(x))
         return [head(features) for head, features in zip(self.heads, maps, strict=True)]

@@ -80,6 +80,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield f"model.strides must double from one to the next, not {list(model.strides)}"
     if recipe.prune.strides != model.strides[: len(recipe.prune.strides)]:
         yield f"prune.strides must be the first of model.strides, {list(model.strides)}"
+    else:
+        yield from _canvas_problems(recipe)
     if len(set(recipe.labels)) != len(recipe.labels) or not all(recipe.labels):
         yield "labels must be distinct and not empty"
     if model.pretrained and (model.backbone, model.width) != ("efficientnet-lite0", 1.0):
@@ -104,6 +106,19 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"tune.{key} must be low, high"
     yield from _train_problems("train", recipe.train, recipe.labels)
     yield from _train_problems("prune.finetune", recipe.prune.finetune, recipe.labels)
+
+
+def _canvas_problems(recipe: Recipe) -> Iterator[str]:
+    pruned = recipe.prune.input or recipe.input
+    for key, canvas, strides in (
+        ("input", recipe.input, recipe.model.strides),
+        ("prune.input", pruned, recipe.prune.strides or recipe.model.strides),
+    ):
+        if canvas.height % strides[-1] or canvas.width % strides[-1]:
+            yield (
+                f"{key} is {canvas.width} x {canvas.height} pixels; with strides {list(strides)} "
+                f"both must be multiples of {strides[-1]}"
+            )
 
 
 def _train_problems(key: str, train: TrainRecipe, labels: tuple[str, ...]) -> Iterator[str]:

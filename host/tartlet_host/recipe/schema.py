@@ -16,11 +16,14 @@ PositiveFloat = Annotated[float, Meta(gt=0.0)]
 PositiveFraction = Annotated[float, Meta(gt=0.0, le=1.0)]
 NonNegativeFloat = Annotated[float, Meta(ge=0.0)]
 Stride = Literal[8, 16, 32]
-CanvasSide = Annotated[int, Meta(ge=64, le=2048, multiple_of=32)]
+CanvasSide = Annotated[int, Meta(ge=64, le=2048, multiple_of=8)]
 
 
 class InputRecipe(Struct, frozen=True, forbid_unknown_fields=True):
-    """The canvas that pictures are letterboxed onto, in pixels; multiples of 32."""
+    """The canvas that pictures are letterboxed onto, in pixels.
+
+    Both sides are multiples of the coarsest stride.
+    """
 
     height: CanvasSide = 256
     width: CanvasSide = 320
@@ -258,6 +261,16 @@ class TuneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     input: tuple[InputRecipe, ...] = ()
 
 
+class GateRecipe(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which candidates may be packaged.
+
+    largest_loss: mAP50 on the validation set that a compressed model may lose against the float
+        one it comes from; the fastest that passes is packaged.
+    """
+
+    largest_loss: PositiveFraction = 0.01
+
+
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole recipe. `labels` names the classes; background is not one of them."""
 
@@ -269,4 +282,5 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     train: TrainRecipe = TrainRecipe()
     prune: PruneRecipe = PruneRecipe()
     quantize: QuantizeRecipe = QuantizeRecipe()
+    gate: GateRecipe = GateRecipe()
     tune: TuneRecipe = TuneRecipe()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tartlet_host.dataset.loader import Batch
+from tartlet_host.dataset.augment import PAD_VALUE as PAD_PIXEL
+from tartlet_host.dataset.loader import NORMALIZATION_MEAN, NORMALIZATION_SCALE, Batch
 from tartlet_host.model.assigner import Targets
 from tartlet_host.model.detector import Detector, HeadOutput
 from tartlet_host.model.loss import Flat, Loss, detection_loss, flatten
@@ -20,6 +21,8 @@ from tartlet_host.train.gradients import add_gradients
 from tartlet_host.train.out_of_memory import in_parts
 from tartlet_host.train.training import Training
 from tartlet_shared.errors import ModelError
+
+PAD_VALUE = (PAD_PIXEL - NORMALIZATION_MEAN) / NORMALIZATION_SCALE
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,23 @@ def _imitated(detector: Detector, batch: Batch, plan: Plan) -> Flat | None:
     teacher = plan.teacher
     if teacher is None or plan.run.distillation == 0:
         return None
-    levels = len(detector.strides)  # a pruned network may have lost the coarsest
+    height, width = batch.pictures.shape[2:]
+    # A pruned network may have lost the coarsest level, and its canvas fit the others only: the
+    # teacher sees that canvas with a border, and its cells there are left out.
+    coarsest = teacher.strides[-1]
+    border = (0, -width % coarsest, 0, -height % coarsest)
+    pictures = nn.functional.pad(batch.pictures, border, value=PAD_VALUE)
     with torch.autocast(plan.device.type, torch.float16, enabled=plan.mixed):
-        outputs = teacher(batch.pictures)
-    return flatten(outputs[:levels], teacher.strides[:levels])
+        outputs = teacher(pictures)
+    strides = detector.strides
+    shared = [
+        (
+            scores[..., : height // stride, : width // stride],
+            boxes[..., : height // stride, : width // stride],
+        )
+        for (scores, boxes), stride in zip(outputs, strides, strict=False)
+    ]
+    return flatten(shared, strides)
 
 
 def _mean_over(processes: Processes) -> Callable[[torch.Tensor], torch.Tensor]:
