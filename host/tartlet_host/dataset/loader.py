@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
@@ -9,12 +11,14 @@ import numpy as np
 import torch
 
 from tartlet_host.dataset import augment
+from tartlet_host.dataset.ahead import run_ahead
 from tartlet_host.dataset.augment import Picture, View
+from tartlet_host.dataset.mix import Drawn
 from tartlet_host.dataset.picture_cache import PictureStore
 from tartlet_host.dataset.placed_boxes import PlacedBoxes
 from tartlet_host.dataset.sample import Dataset, Sample
-from tartlet_host.dataset.training_picture import Drawn, draw
 from tartlet_host.dataset.training_plan import planner
+from tartlet_host.dataset.workers import DrawnStep, draw_here, draw_in_processes, drawing
 from tartlet_host.model.assigner import Targets
 from tartlet_host.recipe import InputRecipe, TrainRecipe
 from tartlet_shared import letterbox
@@ -52,7 +56,9 @@ def training_batches(
     """The batches of steps ``first_step`` to ``run.steps - 1``; every picture comes up once
     (``run.sampling``: in proportion) before any comes up again.
 
-    Batch k is a function of (dataset, canvas, run, k, rank, world_size) alone. Processes that
+    Batch k is a function of (dataset, canvas, run, k, rank, world_size) alone, and not of
+    ``run.workers``, the caches or ``first_step``. Batches are drawn ahead of the training, in a
+    thread or in ``run.workers`` processes, which end when the generator is closed. Processes that
     train together split each step's pictures: together, and in the order of their ranks, they see
     what one process alone would see.
 
@@ -73,11 +79,19 @@ def training_batches(
         )
     share = run.batch_size // world_size
     slots = range(rank * share, (rank + 1) * share)
-    store = PictureStore(canvas, run.cache_megabytes * 2**20)
+    steps = range(first_step, run.steps)
     plan = planner(dataset, run)
-    for step in range(first_step, run.steps):
-        plans = [plan(step, slot) for slot in slots]
-        yield make_batch([draw(each, store.get, canvas, run.augment) for each in plans])
+    settings = drawing(canvas, run)
+
+    def make(left: threading.Event) -> Iterator[DrawnStep]:
+        if run.workers:
+            return draw_in_processes(settings, plan, steps, slots, left)
+        return draw_here(settings, plan, steps, slots)
+
+    with contextlib.closing(run_ahead(make)) as drawn:
+        for step in drawn:
+            # Here and not ahead: pictures wait as bytes, a quarter of the memory.
+            yield Batch(normalise(step.canvases), pad_targets(step.boxes))
 
 
 def plain_batches(
@@ -86,7 +100,9 @@ def plain_batches(
     """All pictures once, in order, letterboxed and nothing else; the last batch may be smaller."""
     for start in range(0, len(dataset.samples), batch_size):
         samples = dataset.samples[start : start + batch_size]
-        yield make_batch([plain(sample, store, canvas) for sample in samples])
+        drawn = [plain(sample, store, canvas) for sample in samples]
+        pictures = np.stack([picture for picture, _ in drawn])
+        yield Batch(normalise(pictures), pad_targets([boxes for _, boxes in drawn]))
 
 
 def plain(sample: Sample, store: PictureStore, canvas: InputRecipe) -> Drawn:
@@ -94,12 +110,6 @@ def plain(sample: Sample, store: PictureStore, canvas: InputRecipe) -> Drawn:
     placed = letterbox.fit(sample.width, sample.height, canvas.width, canvas.height)
     picture = augment.render(store.get(sample), placed, View())
     return picture, augment.move_boxes(sample, placed, View())
-
-
-def make_batch(drawn: list[Drawn]) -> Batch:
-    """One batch of drawn pictures."""
-    pictures = np.stack([picture for picture, _ in drawn])
-    return Batch(normalise(pictures), pad_targets([boxes for _, boxes in drawn]))
 
 
 def normalise(pictures: Picture) -> torch.Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections import OrderedDict
 
 from tartlet_device.image import Picture, resize
+from tartlet_host.dataset.disk_cache import DiskCache
 from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import PicturePlace, Sample
 from tartlet_host.recipe import InputRecipe
@@ -16,12 +17,33 @@ KEPT_SCALE = 2.0
 
 
 class PictureStore:
-    """Decoded pictures, kept in memory up to a limit and read again beyond it."""
+    """Decoded pictures, kept in memory up to a limit and read again beyond it.
 
-    def __init__(self, canvas: InputRecipe, limit_bytes: int) -> None:
+    The first that fit stay. Throwing out the longest unused would keep nothing of a data set that
+    is larger than the limit: each would go just before its turn comes again. What does not fit may
+    stay for a moment, among the `recent`, and on disk.
+    """
+
+    def __init__(
+        self,
+        canvas: InputRecipe,
+        limit_bytes: int,
+        *,
+        recent_bytes: int = 0,
+        disk: DiskCache | None = None,
+    ) -> None:
         self._canvas = canvas
         self._free = limit_bytes
         self._kept: dict[PicturePlace, Picture] = {}
+        self._recent: OrderedDict[PicturePlace, Picture] = OrderedDict()
+        self._recent_free = recent_bytes
+        self._disk = disk
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pictures take."""
+        pictures = (*self._kept.values(), *self._recent.values())
+        return sum(picture.nbytes for picture in pictures)
 
     def get(self, sample: Sample) -> Picture:
         """The sample's picture, RGB, scaled down where it is larger than any view needs.
@@ -29,22 +51,45 @@ class PictureStore:
         Raises:
             PictureUnreadable: missing, damaged, or of another size than the data set says.
         """
-        kept = self._kept.get(sample.picture)
+        place = sample.picture
+        kept = self._kept.get(place)
         if kept is not None:
             return kept
-        picture = shrink(read_picture(sample), self._canvas)
+        recent = self._recent.get(place)
+        if recent is not None:
+            self._recent.move_to_end(place)
+            return recent
+        picture = self._read(sample)
         if picture.nbytes <= self._free:
             self._free -= picture.nbytes
-            self._kept[sample.picture] = picture
+            self._kept[place] = picture
+        else:
+            self._keep_for_a_moment(place, picture)
         return picture
 
+    def _read(self, sample: Sample) -> Picture:
+        size = kept_size(sample.width, sample.height, self._canvas)
+        if self._disk is not None:
+            picture = self._disk.get(sample, size)
+            if picture is not None:
+                return picture
+        picture = read_picture(sample)
+        if size != (sample.width, sample.height):
+            picture = resize(picture, size)
+        if self._disk is not None:
+            self._disk.put(sample, size, picture)
+        return picture
 
-def shrink(picture: Picture, canvas: InputRecipe) -> Picture:
-    """The picture at no more than `KEPT_SCALE` times its size on the canvas."""
-    height, width = picture.shape[:2]
+    def _keep_for_a_moment(self, place: PicturePlace, picture: Picture) -> None:
+        self._recent[place] = picture
+        self._recent_free -= picture.nbytes
+        while self._recent_free < 0:
+            _, oldest = self._recent.popitem(last=False)
+            self._recent_free += oldest.nbytes
+
+
+def kept_size(width: int, height: int, canvas: InputRecipe) -> tuple[int, int]:
+    """Width and height at which a picture is kept: at most `KEPT_SCALE` times its canvas size."""
     fitted = letterbox.fit(width, height, canvas.width, canvas.height)
-    scale = KEPT_SCALE * fitted.width / width
-    if scale >= 1.0:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(resize(picture, size), np.uint8)
+    scale = min(1.0, KEPT_SCALE * fitted.width / width)
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -71,6 +71,29 @@ def clip(boxes: PlacedBoxes, left: float, top: float, right: float, bottom: floa
     return _judge(boxes, xyxy, box_area(xyxy))
 
 
+def hide(boxes: PlacedBoxes, hidden: Mask, *, trim: bool) -> PlacedBoxes:
+    """Boxes of which a part was painted over.
+
+    Args:
+        boxes: inside the canvas.
+        hidden: (H, W), true where nothing of the picture shows any more.
+        trim: make a box smaller where a whole side of it is hidden, as it is at the canvas's edge.
+    """
+    xyxy, visible = boxes.xyxy.copy(), np.zeros(len(boxes), np.float32)
+    low = np.floor(xyxy[:, :2]).astype(int)
+    high = np.ceil(xyxy[:, 2:]).astype(int)
+    for row, ((left, top), (right, bottom)) in enumerate(zip(low, high, strict=True)):
+        shows = ~hidden[top:bottom, left:right]
+        area = box_area(xyxy[row : row + 1])[0]
+        visible[row] = area * shows.mean()
+        if trim and visible[row] > 0:
+            columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))
+            inner = [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1]
+            xyxy[row, :2] = np.maximum(xyxy[row, :2], inner[:2])
+            xyxy[row, 2:] = np.minimum(xyxy[row, 2:], inner[2:])
+    return _judge(boxes, xyxy, visible)
+
+
 def _judge(boxes: PlacedBoxes, xyxy: FloatArray, visible: FloatArray) -> PlacedBoxes:
     """Boxes of which ``visible`` (n,) square pixels show: taught still, ignored, or gone."""
     little = visible < LEAST_VISIBLE * boxes.whole

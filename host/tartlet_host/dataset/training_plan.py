@@ -36,6 +36,7 @@ class Plan:
     """One training picture.
 
     Attributes:
+        place: the picture's place in the data set.
         sample: the picture itself.
         mix: how others come into it.
         others: three for a mosaic, one for mixup and cutmix.
@@ -43,6 +44,7 @@ class Plan:
         seed: (seed, step, slot), of the views it is drawn in.
     """
 
+    place: int
     sample: Sample
     mix: Mix
     others: tuple[Sample, ...]
@@ -84,13 +86,15 @@ def planner(dataset: Dataset, run: TrainRecipe) -> Planner:
         donors: list[Donor] = []
         if pasted:
             places = [order(number) for number in range(read - window, read)]
-            there = [donor for place in places for donor in donors_at(place)]
+            there = [donor for other in places for donor in donors_at(other)]
             if there:
                 donors = [there[int(rng.integers(len(there)))] for _ in range(pasted)]
+        place = order(read)
         return Plan(
-            dataset.samples[order(read)],
+            place,
+            dataset.samples[place],
             mix,
-            tuple(dataset.samples[place] for place in earlier),
+            tuple(dataset.samples[other] for other in earlier),
             tuple(donors),
             (run.seed, step, slot),
         )
