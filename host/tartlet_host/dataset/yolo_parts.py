@@ -101,14 +101,15 @@ def _no_part(part: str, parts: tuple[str, ...], where: str) -> errors.DatasetErr
 
 
 def _names_above(source: Source) -> dict[int, str]:
-    """Class names from a list in the source, or from a ``data.yaml`` up to three folders above."""
+    """Class names from a list in the source, or from a ``data.yaml`` there or above."""
     for name in _CLASS_LISTS:
         if source.exists(name):
             lines = source.read(name).decode(errors="replace").splitlines()
             return dict(enumerate(line.strip() for line in lines if line.strip()))
     if not isinstance(source, FolderSource):
         return {}
-    for folder in list(source.root.absolute().parents)[:3]:
+    top = source.root.absolute()
+    for folder in (top, *list(top.parents)[:3]):
         for name in YAML_NAMES:
             if (folder / name).is_file():
                 return read_yaml(FolderSource(folder), name).names
