@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from tartlet_host.model.detector import Detector, build_detector
+from tartlet_host.model.memory import training_memory
 from tartlet_host.model.receptive_field import receptive_fields
+from tartlet_host.model.step_time import step_seconds
 from tartlet_host.model.summary import summarise
 from tartlet_host.recipe import InputRecipe, ModelRecipe, default_recipe
 
@@ -74,3 +76,40 @@ def test_nothing_outside_the_receptive_field_matters() -> None:
         one, two = detector(picture)[0][0], detector(other)[0][0]
     assert torch.equal(one[..., 16], two[..., 16])
     assert not torch.equal(one[..., 8], two[..., 8])
+
+
+def test_memory_counts_what_the_backward_pass_keeps() -> None:
+    detector = network(backbone="plain", strides=(8,))
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    memory = training_memory(detector, CANVAS, 4)
+    count = sum(p.numel() for p in detector.parameters())
+    assert memory.weights == count * 4 * 5  # weight, gradient, average, AdamW's two moments
+    assert memory.total == memory.weights + 4 * memory.activations
+    assert memory.largest_batch(memory.total) == 4
+    assert memory.largest_batch(memory.total - 1) == 3
+    assert memory.largest_batch(0) == 0
+    # A block keeps what its norm takes and gives (the activation writes in place); where it strides
+    # also its padded input.
+    maps = [layer.output for layer in summarise(detector, CANVAS).layers]
+    of_maps = sum(channels * rows * columns for channels, rows, columns in maps) * 4
+    assert 2 * of_maps < memory.activations < 4 * of_maps
+    for name, value in detector.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_memory_goes_with_the_area() -> None:
+    detector = network(backbone="separable", strides=(8,))
+    small = training_memory(detector, InputRecipe(64, 64), 1)
+    large = training_memory(detector, InputRecipe(128, 128), 1)
+    assert large.activations == pytest.approx(4 * small.activations, rel=0.05)
+    assert large.weights == small.weights
+
+
+def test_a_step_takes_time_and_changes_nothing() -> None:
+    detector = network(backbone="plain", strides=(8,))
+    recipe = default_recipe(("cat", "dog"))
+    train = msgspec.structs.replace(recipe.train, batch_size=2)
+    before = [p.clone() for p in detector.parameters()]
+    recipe = msgspec.structs.replace(recipe, input=CANVAS, train=train)
+    assert step_seconds(detector, recipe, steps=1) > 0
+    assert all(torch.equal(a, b) for a, b in zip(before, detector.parameters(), strict=True))
