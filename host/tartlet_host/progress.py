@@ -21,6 +21,9 @@ from rich.progress import (
 Report = Callable[[int, int], None]
 """Called with how much is done and how much there is in all."""
 
+Tell = Callable[[int, int, float, float | None], None]
+"""Called with the steps done and in all, the loss, and the mAP50 where it was measured."""
+
 
 def console() -> Console:
     """For people: standard error, so that results on standard output can be piped."""
@@ -60,6 +63,51 @@ def bar(description: str, *, quiet: bool = False) -> Iterator[Report]:
         yield report
         total = progress.tasks[0].total or 1
         progress.update(task, completed=total, total=total)
+
+
+@contextlib.contextmanager
+def training_bar(description: str, *, quiet: bool = False) -> Iterator[Tell]:
+    """A progress bar for a training: loss, mAP50 and the time left, on standard error.
+
+    Without a terminal it writes a line at every tenth of the steps.
+    """
+    if quiet:
+        yield lambda done, total, loss, map50: None
+        return
+    if not sys.stderr.isatty():
+        started = time.monotonic()
+
+        def write(done: int, total: int, loss: float, map50: float | None) -> None:
+            if done == total or done * 10 // total > (done - 1) * 10 // total:
+                seconds = time.monotonic() - started
+                note = _training_note(loss, map50)
+                text = f"{description}: {done}/{total}  {note}  {seconds:.1f} s"
+                print(text, file=sys.stderr, flush=True)
+
+        yield write
+        return
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )
+    with Progress(*columns, console=console(), speed_estimate_period=120) as progress:
+        task = progress.add_task(description, total=None, note="")
+
+        def report(done: int, total: int, loss: float, map50: float | None) -> None:
+            note = _training_note(loss, map50)
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield report
+
+
+def _training_note(loss: float, map50: float | None) -> str:
+    return f"loss {loss:.3f}" + ("" if map50 is None else f"  mAP50 {map50:.3f}")
 
 
 def _nothing(done: int, total: int) -> None:

@@ -35,6 +35,14 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "tartlet-training-state-1"
 KEPT = 2  # generations
+_DAMAGED = (
+    OSError,
+    safetensors.SafetensorError,
+    msgspec.MsgspecError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
 
 Origin = Mapping[str, str]
 """What a run depends on, by name, as digests: a state goes on only with the same."""
@@ -110,9 +118,7 @@ def write(folder: Path, training: Training, origin: Origin, *, seconds: float) -
         raise TartletError(
             f"cannot write the state of the training: {error.strerror}",
             where=str(path),
-            hint=f"make room, then go on with: tartlet train --resume {folder.parent}"
-            if _generations(folder)
-            else "make room, then train again",
+            hint="make room; the states written before it are whole",
         ) from error
     for old in _generations(folder)[:-KEPT]:
         with contextlib.suppress(OSError):
@@ -127,20 +133,37 @@ def read(folder: Path, training: Training, origin: Origin) -> None:
         CheckpointCorrupt: there is no state, or none that is whole.
         UsageError: it belongs to a run with other settings or other data.
     """
+    path, description, tensors = _newest(folder)
+    _refuse_another_run(path, description.origin, origin)
+    try:
+        _restore(training, description, tensors)
+    except (KeyError, RuntimeError) as error:
+        raise _corrupt(path, error) from error
+
+
+def any_in(folder: Path) -> bool:
+    """Whether the folder holds a state."""
+    return bool(_generations(folder))
+
+
+def averaged(folder: Path) -> tuple[int, Weights]:
+    """The averaged weights of the newest whole state, and after how many steps they were.
+
+    Raises:
+        CheckpointCorrupt: there is none.
+    """
+    description, tensors = _newest(folder)[1:]
+    return len(description.losses), _of_kind(tensors, "average")
+
+
+def _newest(folder: Path) -> tuple[Path, _Description, Weights]:
     failure: Exception | None = None
     for path in reversed(_generations(folder)):
         try:
-            description, tensors = _parse(path.read_bytes())
-        except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+            return path, *_parse(path.read_bytes())
+        except _DAMAGED as error:
             logger.warning("%s is damaged (%s); an earlier state is tried", path, error)
             failure = error
-            continue
-        _refuse_another_run(path, description.origin, origin)
-        try:
-            _restore(training, description, tensors)
-        except (KeyError, RuntimeError) as error:
-            raise _corrupt(path, error) from error
-        return
     if failure is not None:
         raise _corrupt(folder, failure) from failure
     raise CheckpointCorrupt(
