@@ -88,8 +88,13 @@ class PictureStore:
             self._recent_free += oldest.nbytes
 
 
+def largest_kept(canvas: InputRecipe) -> int:
+    """Bytes of a kept picture that fills the canvas."""
+    return int(KEPT_SCALE * canvas.width) * int(KEPT_SCALE * canvas.height) * 3
+
+
 def kept_size(width: int, height: int, canvas: InputRecipe) -> tuple[int, int]:
     """Width and height at which a picture is kept: at most `KEPT_SCALE` times its canvas size."""
     fitted = letterbox.fit(width, height, canvas.width, canvas.height)
-    scale = min(1.0, KEPT_SCALE * fitted.width / width)
+    scale = min(1.0, KEPT_SCALE * min(fitted.width / width, fitted.height / height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -56,6 +56,16 @@ class Plan:
         return _generator(VIEW_STREAM, self.seed)
 
 
+def reads_in_use(run: TrainRecipe) -> int:
+    """How many pictures, the last ones read, may be wanted again in a moment."""
+    recipe = run.augment
+    mixes = recipe.mosaic + recipe.mixup + recipe.cutmix > 0 or recipe.paste > 0
+    return max(
+        WINDOW_STEPS * run.batch_size if mixes else 0,
+        run.echo * (run.batch_size + 1) if run.echo > 1 else 0,
+    )
+
+
 Planner = Callable[[int, int], Plan]
 """From (step, slot of the step) to what is drawn there."""
 

@@ -30,18 +30,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tartlet_host.dataset.disk_cache import DiskCache, default_folder
-from tartlet_host.dataset.picture_cache import PictureStore
+from tartlet_host.dataset.picture_cache import PictureStore, largest_kept
 from tartlet_host.dataset.placed_boxes import PlacedBoxes
 from tartlet_host.dataset.training_picture import draw
-from tartlet_host.dataset.training_plan import Plan, Planner
+from tartlet_host.dataset.training_plan import Plan, Planner, reads_in_use
 from tartlet_host.recipe import AugmentRecipe, InputRecipe, TrainRecipe
 from tartlet_shared.errors import DatasetError
 
 Canvases = NDArray[np.uint8]
 
-RECENT_BYTES = 64 * 2**20
-"""For pictures that do not fit into the cache, but are wanted again in a moment: echoes, partners
-of a mix, donors."""
+LEAST_RECENT_BYTES = 64 * 2**20
+"""Allowed to pictures that are wanted again in a moment where the cache is smaller than this."""
 STEPS_AT_ONCE = 2  # so that no process waits for the slowest one of a step
 PAUSE = 0.1  # seconds between two looks at whether the reader has left
 SHARED_MEMORY = Path("/dev/shm")
@@ -68,7 +67,8 @@ class Drawing:
     Attributes:
         canvas: size of the canvas.
         augment: limits of the views.
-        cache_bytes: of decoded pictures in memory, of all processes together.
+        cache_bytes: of decoded pictures that stay in memory, of all processes together.
+        recent_bytes: of those kept for a moment: echoes, partners of a mix, donors; likewise.
         disk_bytes: of decoded pictures on disk.
         processes: how many share these.
         started: time of the run's start, seconds since the epoch.
@@ -77,6 +77,7 @@ class Drawing:
     canvas: InputRecipe
     augment: AugmentRecipe
     cache_bytes: int
+    recent_bytes: int
     disk_bytes: int
     processes: int
     started: float
@@ -94,17 +95,20 @@ class Drawing:
         return PictureStore(
             self.canvas,
             self.cache_bytes // self.processes,
-            recent_bytes=RECENT_BYTES // self.processes,
+            recent_bytes=self.recent_bytes // self.processes,
             disk=disk,
         )
 
 
 def drawing(canvas: InputRecipe, run: TrainRecipe) -> Drawing:
     """The settings of a run."""
+    limit = run.cache_megabytes * 2**20
+    recent = min(reads_in_use(run) * largest_kept(canvas), max(limit, LEAST_RECENT_BYTES))
     return Drawing(
         canvas,
         run.augment,
-        cache_bytes=run.cache_megabytes * 2**20,
+        cache_bytes=max(0, limit - recent),
+        recent_bytes=recent,
         disk_bytes=run.disk_cache_megabytes * 2**20,
         processes=max(1, run.workers),
         started=time.time(),

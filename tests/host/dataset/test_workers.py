@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -134,6 +135,25 @@ def test_too_little_shared_memory_is_said(
     with pytest.raises(DatasetError, match="shared memory") as caught:
         next(training_batches(make_squares(1), CANVAS, run(1)))
     assert "train.workers = 0" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("run_settings", "kept", "recent"),
+    [
+        ({"cache_megabytes": 100}, 100, 0),
+        ({"cache_megabytes": 0}, 0, 0),
+        ({"cache_megabytes": 100, "echo": 2}, 100 - 9 * 2 * 0.9375, 9 * 2 * 0.9375),
+        ({"cache_megabytes": 10, "augment": AugmentRecipe(mixup=0.1)}, 0, 4 * 8 * 0.9375),
+        ({"cache_megabytes": 0, "echo": 2, "batch_size": 64}, 0, 64),
+        ({"cache_megabytes": 100, "echo": 2, "batch_size": 64}, 0, 100),
+    ],
+)
+def test_all_caches_together_stay_within_the_recipe(
+    run_settings: dict[str, Any], kept: float, recent: float
+) -> None:
+    """In megabytes; a picture of 256x320 is kept as 512x640 pixels."""
+    drawing = workers.drawing(InputRecipe(256, 320), TrainRecipe(**run_settings))
+    assert (drawing.cache_bytes / 2**20, drawing.recent_bytes / 2**20) == (kept, recent)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
