@@ -62,7 +62,7 @@ def test_an_export_of_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        (images(image("a.jpg", box((4, 5, 4, 15)))), errors.BoxInvalid, r"image 0 \(a.jpg\).*empty"),
+        (images(image("a.jpg", box((4, 5, 4, 15)))), errors.BoxInvalid, "image 0 .*empty"),
         (images(image("a.jpg", box((4, 5, 64, 15)))), errors.BoxInvalid, "outside a.jpg"),
         (images(image("a.jpg", box(label="cow"))), errors.UnknownClass, "'cow' is not one of dog"),
         (images(image("a.jpg", '<box label="cat"/>')), errors.DatasetError, "xtl is missing"),

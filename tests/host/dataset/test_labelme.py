@@ -120,5 +120,5 @@ def test_damage_is_named(
 def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
     write_picture(tmp_path / "b.jpg")
     write(tmp_path, "a", content(RECTANGLE))
-    with pytest.raises(errors.PictureUnreadable, match="its picture a.jpg is not there"):
+    with pytest.raises(errors.PictureUnreadable, match=r"its picture a\.jpg is not there"):
         read_dataset(tmp_path)

@@ -72,9 +72,16 @@ def test_several_parts_are_not_guessed(two_parts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", ["train: ../train/images", "train: train/images", "path: gone/away\ntrain: train/images",
-              "path: ./\ntrain: ./train/images", "train: [train/images]", "train: list.txt"]
-)  # fmt: skip
+    "entry",
+    [
+        "train: ../train/images",
+        "train: train/images",
+        "path: gone/away\ntrain: train/images",
+        "path: ./\ntrain: ./train/images",
+        "train: [train/images]",
+        "train: list.txt",
+    ],
+)
 def test_paths_of_exports(tmp_path: Path, entry: str) -> None:
     root = tmp_path / "export"
     label(root, "train/images/a", BOX)
