@@ -98,7 +98,7 @@ def _is_video(marks: Fingerprints, numbers: IntArray, places: list[int]) -> bool
 def check_within(part: str, dataset: Dataset, table: PictureTable) -> Iterator[Finding]:
     """Copies, near-copies and blank pictures in one data set; frames of one video are alike."""
     named = [clips.name_of(sample) for sample in dataset.samples]
-    copies = _equal(table.digests)
+    copies = equal_pictures(table.digests)
     for group in copies:
         if not _one_clip(table, group):
             yield Finding(
@@ -274,7 +274,8 @@ def _like_a_video(
     )
 
 
-def _equal(digests: Sequence[bytes]) -> list[list[int]]:
+def equal_pictures(digests: Sequence[bytes]) -> list[list[int]]:
+    """Places of pictures with the same digest, in groups of two or more."""
     places: dict[bytes, list[int]] = defaultdict(list)
     for place, digest in enumerate(digests):
         if digest:

@@ -15,7 +15,7 @@ split on every machine. Which one fits:
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,9 @@ from tartlet_shared.detections import IntArray
 
 GAP_SHARE = 0.1
 """Frames left out between the two parts of a video, as a part of the validation frames."""
+
+
+MakeFolds = Callable[[int, Classes, Sequence[Hashable] | None], "list[Fold]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,36 +196,76 @@ def take(dataset: Dataset, places: IntArray) -> Dataset:
 
 
 def split_dataset(dataset: Dataset, data: DataRecipe) -> tuple[Dataset, Dataset]:
-    """Pictures for training and for validation, as ``data.split`` says.
-
-    Pictures that nobody labelled cannot judge anything: they go to training, unless their group
-    or their part of the video is for validation; then they are left out.
+    """Pictures for training and for validation, as ``data.split`` says; see `divide`.
 
     Raises:
         DatasetError: one part would be empty, or ``data.group`` does not match a picture.
     """
-    samples = dataset.samples
-    labelled = np.array([each.labelled for each in samples], np.bool_)
-    known = np.flatnonzero(labelled)
     share, seed = data.validation_share, data.seed
     if data.split == "time":
-        fold = time_fold(samples, share)
-    else:
-        classes = classes_of(take(dataset, known))
-        keys = group_keys(samples, data.group) if data.split == "grouped" else None
-        groups = None if keys is None else [keys[place] for place in known]
-        fold = holdout(len(known), share, seed, classes=classes, groups=groups)
+        return divide_by_time(dataset, share)
+
+    def make(count: int, classes: Classes, groups: Sequence[Hashable] | None) -> list[Fold]:
+        return [holdout(count, share, seed, classes=classes, groups=groups)]
+
+    keys = group_keys(dataset.samples, data.group) if data.split == "grouped" else None
+    ((train, validation),) = divide(dataset, make, keys)
+    return train, validation
+
+
+def divide(
+    dataset: Dataset, make: MakeFolds, keys: Sequence[Hashable] | None = None
+) -> list[tuple[Dataset, Dataset]]:
+    """Data sets for training and for validation, one pair for each fold.
+
+    Pictures that nobody labelled cannot judge anything: they go to training, unless their group
+    is for validation; then they are left out.
+
+    Args:
+        dataset: what to divide.
+        make: `holdout`, `k_fold` or the like, called with the number of labelled pictures, their
+            classes and groups.
+        keys: group of each picture.
+
+    Raises:
+        DatasetError: one part would be empty.
+    """
+    labelled = np.array([each.labelled for each in dataset.samples], np.bool_)
+    known = np.flatnonzero(labelled)
+    classes = classes_of(take(dataset, known))
+    groups = None if keys is None else [keys[place] for place in known.tolist()]
+    pairs = []
+    for fold in make(len(known), classes, groups):
+        if not len(fold.train) or not len(fold.validation):
+            raise _indivisible(dataset, "groups" if keys else "pictures")
         fold = Fold(known[fold.train], known[fold.validation])
-        fold = Fold(_with_unlabelled(fold, labelled, keys), fold.validation)
-    fold = Fold(fold.train, fold.validation[labelled[fold.validation]])
-    if not labelled[fold.train].any() or not len(fold.validation):
-        units = "groups" if data.split == "grouped" else "labelled pictures"
-        raise errors.DatasetError(
-            f"{len(known)} labelled pictures of {len(samples)} cannot be divided by {data.split} "
-            "into training and validation",
-            hint=f"it takes two {units} at least; label more, or name data.validation",
-        )
-    return take(dataset, fold.train), take(dataset, fold.validation)
+        pairs.append((_with_unlabelled(fold, labelled, keys), fold.validation))
+    return [(take(dataset, train), take(dataset, validation)) for train, validation in pairs]
+
+
+def divide_by_time(
+    dataset: Dataset, share: float, *, gap: int | None = None
+) -> tuple[Dataset, Dataset]:
+    """`time_fold` as data sets; unlabelled pictures are left out of validation.
+
+    Raises:
+        DatasetError: one part would be empty.
+    """
+    fold = time_fold(dataset.samples, share, gap=gap)
+    train, judged = take(dataset, fold.train), take(dataset, fold.validation)
+    validation = Dataset(dataset.labels, tuple(each for each in judged.samples if each.labelled))
+    if not validation.samples or not any(each.labelled for each in train.samples):
+        raise _indivisible(dataset, "pictures")
+    return train, validation
+
+
+def _indivisible(dataset: Dataset, units: str) -> errors.DatasetError:
+    labelled = sum(each.labelled for each in dataset.samples)
+    return errors.DatasetError(
+        f"{labelled} labelled pictures of {len(dataset.samples)} cannot be divided into training "
+        "and validation",
+        hint=f"it takes two {units} at least, more for folds; label more, or divide otherwise",
+    )
 
 
 def _with_unlabelled(
