@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from tartlet_device import __version__, files, machine, runtime
+from tartlet_device import __version__, benchmark, files, machine, runtime
 from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.config import DeviceConfig
 from tartlet_device.image import Image
@@ -23,6 +24,13 @@ from tartlet_shared.messages import (
     AcceptRequest,
     Activated,
     ActivateRequest,
+    BenchmarkModel,
+    BenchmarkOfferRequest,
+    BenchmarkRequest,
+    BenchmarkResult,
+    BenchmarkRound,
+    BenchmarkTiming,
+    BenchmarkWanted,
     CaptureRequest,
     Failure,
     Have,
@@ -51,6 +59,7 @@ class Device:
     Attributes:
         started_s: when the daemon started, monotonic seconds.
         encoder: makes JPEGs.
+        timing: held while models are timed.
     """
 
     config: DeviceConfig
@@ -59,6 +68,7 @@ class Device:
     model: ServingModel
     started_s: float
     encoder: Executor
+    timing: threading.Lock = field(default_factory=threading.Lock)
 
 
 def answer(device: Device, request: RequestMessage) -> Generator[ReplyMessage, None, None]:
@@ -200,6 +210,64 @@ def _activated(request_id: int, serving: Serving, tested: SelfTest) -> Activated
     )
 
 
+def _offer_benchmark(device: Device, request: BenchmarkOfferRequest) -> Iterator[ReplyMessage]:
+    yield BenchmarkWanted(
+        request_id=request.request_id,
+        files=device.store.missing([each.file for each in request.models]),
+        folder=str(device.store.incoming),
+    )
+
+
+def _benchmark(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessage]:
+    if not device.timing.acquire(blocking=False):
+        raise errors.DeviceError(
+            "another benchmark runs on this device",
+            hint="wait until it is done: two at once would measure each other",
+        )
+    try:
+        yield from _time(device, request)
+    finally:
+        device.timing.release()
+
+
+def _time(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessage]:
+    threads = request.threads or device.config.threads
+    weather = benchmark.Weather()
+    with device.store.borrowed([each.file for each in request.models]) as folder:
+        commands = {
+            each.file.name: benchmark.command(str(folder / each.file.name), each.runtime, threads)
+            for each in request.models
+        }
+        with benchmark.Turns(commands) as turns:
+            rounds = benchmark.rounds(request.runs)
+            for done in range(rounds):
+                turns.take()
+                weather.look()
+                yield BenchmarkRound(request_id=request.request_id, done=done + 1, total=rounds)
+            timings = turns.timings()
+    yield BenchmarkResult(
+        request_id=request.request_id,
+        timings=tuple(_timing(each, timings[each.file.name]) for each in request.models),
+        machine=machine.description(),
+        threads=threads,
+        temperature_c=weather.temperature_c,
+        highest_c=weather.highest_c,
+        throttled=weather.throttled,
+    )
+
+
+def _timing(model: BenchmarkModel, timing: benchmark.Timing) -> BenchmarkTiming:
+    return BenchmarkTiming(
+        name=model.file.name,
+        version=timing.version,
+        p50_ms=timing.p50_ms,
+        p95_ms=timing.p95_ms,
+        runs=timing.runs,
+        peak_bytes=timing.peak_bytes,
+        failure=None if timing.failure is None else messages.failure(0, timing.failure),
+    )
+
+
 _Handler = Callable[[Device, Any], Iterator[ReplyMessage]]
 _TABLE: dict[type[RequestMessage], _Handler] = {
     StatusRequest: _status,
@@ -210,4 +278,6 @@ _TABLE: dict[type[RequestMessage], _Handler] = {
     AcceptRequest: _accept,
     ActivateRequest: _activate,
     RollbackRequest: _roll_back,
+    BenchmarkOfferRequest: _offer_benchmark,
+    BenchmarkRequest: _benchmark,
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path("/")
@@ -33,6 +35,26 @@ def resident_bytes(root: Path = ROOT) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes(root: Path = ROOT) -> int:
+    """The most resident memory that this process had so far; 0 where the system does not tell."""
+    try:
+        text = (root / "proc/self/status").read_text()
+    except OSError:
+        return _peak_by_usage()
+    # Not getrusage here: on Linux it counts what the process was before it became this program.
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _peak_by_usage() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def return_memory_early() -> None:

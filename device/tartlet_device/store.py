@@ -18,7 +18,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -178,6 +178,43 @@ class Store:
             del self._offers[digest]
             self._prune(digest)
             return stored
+
+    # -- files of no bundle
+
+    def missing(self, entries: Sequence[FileEntry]) -> tuple[str, ...]:
+        """SHA-256 of the files that are in no stored bundle and must be uploaded.
+
+        Raises:
+            StorageFull: they would not fit.
+        """
+        with self._lock:
+            self._sweep_abandoned()
+            stored = self._stored_files()
+            wanted = {each.sha256: each.size for each in entries if not _intact(stored, each)}
+            self._check_space(2 * sum(wanted.values()))
+        return tuple(wanted)
+
+    @contextlib.contextmanager
+    def borrowed(self, entries: Sequence[FileEntry]) -> Iterator[Path]:
+        """A folder with uploaded or stored files, verified; the files and their uploads are gone
+        when the context ends.
+
+        Raises:
+            BundleCorrupt: a file is missing or is not what its entry says.
+            StorageFull: the disk is full.
+        """
+        with self._temporary_folder() as folder:
+            try:
+                needed = sum(entry.size for entry in entries)
+                with self._lock, files.full_disk_named(self._root, needed):
+                    stored = self._stored_files()
+                    for entry in entries:
+                        (folder / entry.name).parent.mkdir(exist_ok=True)
+                        self._place(entry, folder, stored)
+                yield folder
+            finally:
+                for entry in entries:
+                    self._discard_upload(entry)
 
     # -- inside
 

@@ -8,14 +8,13 @@ prints one line of JSON, an `Outcome`.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 
+from tartlet_device import child
 from tartlet_shared import errors, messages
 from tartlet_shared.messages import Failure, SelfTest
 
@@ -28,21 +27,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     self_test: SelfTest | None = None
     failure: Failure | None = None
-
-
-# What a child that died of a signal says about its model or its runtime.
-_SIGNAL_ERRORS: dict[int, tuple[type[errors.TartletError], str, str]] = {
-    signal.SIGILL: (
-        errors.RuntimeUnavailable,
-        "the inference runtime uses instructions that this processor does not have",
-        "push the model for the other runtime, or install another version of this one",
-    ),
-    signal.SIGKILL: (
-        errors.SelfTestFailed,
-        "the trial of the model was killed, most likely for lack of memory",
-        "push a smaller model, or stop other programs on the device",
-    ),
-}
 
 
 def run(
@@ -72,7 +56,7 @@ def run(
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            env=_environment(),
+            env=child.environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise errors.SelfTestFailed(
@@ -83,15 +67,7 @@ def run(
 
 def _outcome(code: int, output: bytes, log: bytes, folder: Path) -> SelfTest:
     if code < 0:
-        kind, what, hint = _SIGNAL_ERRORS.get(
-            -code,
-            (
-                errors.BundleCorrupt,
-                f"the inference runtime crashed on this model ({signal.Signals(-code).name})",
-                "package the model again; if it crashes again, push the one for the other runtime",
-            ),
-        )
-        raise kind(what, where=str(folder), hint=hint)
+        raise child.killed(code, where=str(folder))
     try:
         outcome = msgspec.json.decode(output, type=Outcome)
     except msgspec.DecodeError as error:
@@ -104,15 +80,6 @@ def _outcome(code: int, output: bytes, log: bytes, folder: Path) -> SelfTest:
     if outcome.self_test is None:
         raise errors.SelfTestFailed("the trial of the model gave no result", where=str(folder))
     return outcome.self_test
-
-
-def _environment() -> dict[str, str]:
-    # The child must not tell systemd anything, and a fault handler's dump is of use to nobody.
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "PYTHONFAULTHANDLER")
-    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prune": ("Make a model", "Remove channels from a trained detector and fine-tune it."),
     "quantize": ("Make a model", "Convert a detector to int8 TFLite and ONNX."),
     "evaluate": ("Make a model", "Measure accuracy and latency on a labelled data set."),
+    "bench": ("Make a model", "Time models against each other, here or on a device."),
     "package": ("Make a model", "Seal a model with its golden pictures into a bundle."),
     "device": ("Use a device", "Add, list, remove and trust devices."),
     "push": ("Use a device", "Send a bundle to a device and let it serve, once it proved itself."),

@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tartlet_host.remote.ssh import STILL_SERVES
@@ -17,6 +17,10 @@ from tartlet_shared.messages import (
     Accepted,
     Activated,
     AnyMessage,
+    BenchmarkModel,
+    BenchmarkResult,
+    BenchmarkRound,
+    BenchmarkWanted,
     Failure,
     Have,
     Hello,
@@ -162,6 +166,41 @@ class Client:
         request = messages.RollbackRequest(request_id=self._id())
         return self._ask(request, Activated, "rolling back", SLOW_ANSWER_TIMEOUT_S)
 
+    def offer_benchmark(self, models: tuple[BenchmarkModel, ...]) -> BenchmarkWanted:
+        """Show models that are to be timed; returns the files that the device needs."""
+        request = messages.BenchmarkOfferRequest(request_id=self._id(), models=models)
+        return self._ask(request, BenchmarkWanted, "offering models", SLOW_ANSWER_TIMEOUT_S)
+
+    def benchmark(
+        self,
+        models: tuple[BenchmarkModel, ...],
+        *,
+        runs: int,
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> BenchmarkResult:
+        """Time models in turns on the device; the device keeps nothing of them.
+
+        Args:
+            models: files that the device has, see `offer_benchmark`.
+            runs: inferences of each that count.
+            threads: for inference; None for the device's own choice.
+            progress: called with rounds done and in all.
+        """
+        request = messages.BenchmarkRequest(
+            request_id=self._id(), models=models, runs=runs, threads=threads
+        )
+        doing = "timing models"
+        self._send(request, doing)
+        while True:
+            reply = self._reply(request, Reply, doing, SLOW_ANSWER_TIMEOUT_S)
+            if isinstance(reply, BenchmarkResult):
+                return reply
+            if not isinstance(reply, BenchmarkRound):
+                raise self._unexpected(reply, f"BenchmarkResult {request.request_id}")
+            if progress is not None:
+                progress(reply.done, reply.total)
+
     def close(self) -> None:
         """Close the stream."""
         self._stream.close()
@@ -217,7 +256,7 @@ class Client:
     def _lost(self, what: str) -> errors.ConnectionLost:
         return errors.ConnectionLost(what, where=self._where, hint=STILL_SERVES)
 
-    def _unexpected(self, got: AnyMessage, wanted: str) -> errors.MessageMalformed:
+    def _unexpected(self, got: AnyMessage | Reply, wanted: str) -> errors.MessageMalformed:
         number = getattr(got, "request_id", "")
         return errors.MessageMalformed(
             f"expected {wanted}, got {type(got).__name__} {number}".rstrip(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -173,7 +173,7 @@ def apply(
     activated: Activated | None = None
     steps: list[tuple[str, Callable[[], object]]] = []
     if wanted.uploads:
-        steps.append(("upload", lambda: _upload(wanted, client, uploader, progress)))
+        steps.append(("upload", lambda: send(wanted.uploads, client, uploader, progress)))
     if wanted.store:
         steps.append(("store", lambda: client.accept(wanted.digest)))
     if wanted.activate:
@@ -199,18 +199,24 @@ def apply(
     )
 
 
-def _upload(
-    wanted: Plan,
+def send(
+    uploads: Sequence[Upload],
     client: Client,
     uploader: Uploader,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    done = 0
-    for upload in wanted.uploads:
+    """Upload files one after the other; ``progress``: bytes sent, and bytes in all.
+
+    Raises:
+        StorageFull, DeviceError: the device could not write one.
+        ConnectionLost: the connection ended.
+    """
+    done, total = 0, sum(upload.size for upload in uploads)
+    for upload in uploads:
 
         def report(sent: int, before: int = done) -> None:
             if progress is not None:
-                progress(before + sent, wanted.upload_bytes)
+                progress(before + sent, total)
 
         try:
             uploader.put(upload.source, upload.destination, progress=report)
