@@ -16,13 +16,13 @@ from tartlet_device.detector import Detector
 from tartlet_device.preprocess import Picture
 from tartlet_shared import bundle as bundles
 from tartlet_shared import manifest
-from tartlet_shared.manifest import Decoding, Expected, Golden, Level, Manifest, Preprocessing
+from tartlet_shared.manifest import CellDecoding, Expected, Golden, Level, Manifest, Preprocessing
 
 GOLDEN = Path(__file__).parent / "golden" / "device"
 BRIGHT_MODEL = GOLDEN / "bright_int8.tflite"
 WIDTH, HEIGHT = 64, 48
 PREPROCESSING = Preprocessing(width=WIDTH, height=HEIGHT)
-DECODING = Decoding(
+DECODING = CellDecoding(
     levels=(Level(stride=8, scores=0, boxes=1), Level(stride=16, scores=2, boxes=3)),
     score_threshold=0.5,
 )

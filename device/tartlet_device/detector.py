@@ -84,7 +84,12 @@ class Detector:
         outputs = self.runtime.invoke(tensor)
         inferred = time.perf_counter()
         found = decode.decode(
-            outputs, self.runtime.outputs, self.decoding, box, score_threshold=score_threshold
+            outputs,
+            self.runtime.outputs,
+            self.decoding,
+            box,
+            classes=len(self.labels),
+            score_threshold=score_threshold,
         )
         done = time.perf_counter()
         times = StageTimes(

@@ -150,9 +150,9 @@ class ServingModel:
 
     def _load(self, bundle: Bundle) -> _Loaded:
         detector = Detector.open(bundle, threads=self._threads)
-        shape = bundle.manifest.input.shape
+        canvas = bundle.manifest.preprocessing
         # The first run allocates memory and packs weights; better now than in the first request.
-        detector.detect(np.zeros((shape[1], shape[2], 3), np.uint8))
+        detector.detect(np.zeros((canvas.height, canvas.width, 3), np.uint8))
         return _Loaded(bundle, detector)
 
     def _swap(self, loaded: _Loaded) -> None:

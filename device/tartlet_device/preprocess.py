@@ -20,7 +20,7 @@ __all__ = ["Picture", "input_tensor", "letterbox_picture"]
 def letterbox_picture(
     picture: Picture | Image, preprocessing: Preprocessing
 ) -> tuple[Picture, Letterbox]:
-    """Scale a picture onto the canvas, keeping its aspect ratio.
+    """Scale a picture onto the canvas, keeping its aspect ratio unless told to stretch it.
 
     Args:
         picture: RGB, uint8, shape ``(rows, columns, 3)``; or a camera's.
@@ -34,7 +34,8 @@ def letterbox_picture(
         ValueError: the picture has another shape or type, or no pixels.
     """
     width, height = picture.size if isinstance(picture, Image) else _size(picture)
-    box = letterbox.fit(width, height, preprocessing.width, preprocessing.height)
+    place = letterbox.fit if preprocessing.fit == "letterbox" else letterbox.stretch
+    box = place(width, height, preprocessing.width, preprocessing.height)
     size = (box.width, box.height)
     canvas = np.full(
         (preprocessing.height, preprocessing.width, 3), preprocessing.pad_value, np.uint8
@@ -52,17 +53,33 @@ def _size(rgb: Picture) -> tuple[int, int]:
 
 
 def input_tensor(canvas: Picture, preprocessing: Preprocessing, tensor: Tensor) -> NDArray[Any]:
-    """The canvas normalised, and quantized if the tensor is; shape ``(1, height, width, 3)``.
+    """The canvas normalised, and quantized if the tensor is; of ``preprocessing.shape``.
 
     A pixel has 256 values only, so each is converted once and then looked up.
     """
     table = _table(preprocessing, tensor)
-    return np.asarray(cv2.LUT(canvas, table))[np.newaxis]
+    looked_up = np.asarray(cv2.LUT(canvas, table))
+    if preprocessing.order == "bgr":
+        looked_up = looked_up[..., ::-1]
+    if preprocessing.layout == "nchw":
+        looked_up = looked_up.transpose(2, 0, 1)
+    return np.ascontiguousarray(looked_up)[np.newaxis]
 
 
 @functools.lru_cache(maxsize=4)
 def _table(preprocessing: Preprocessing, tensor: Tensor) -> NDArray[Any]:
-    real = (np.arange(256, dtype=np.float64) - preprocessing.mean) / preprocessing.std
+    """What each of 256 values becomes: one column, or three where the channels differ."""
+    pixels = np.arange(256, dtype=np.float64)
+    columns = [
+        (pixels - mean) / std
+        for mean, std in dict.fromkeys(zip(preprocessing.means, preprocessing.stds, strict=True))
+    ]
+    if len(columns) > 1:
+        columns = [
+            (pixels - mean) / std
+            for mean, std in zip(preprocessing.means, preprocessing.stds, strict=True)
+        ]
+    real = np.stack(columns, axis=-1)[np.newaxis]
     if tensor.affine is None:
         return real.astype(np.float32)
     return affine.quantize(real, tensor.affine, tensor.dtype)

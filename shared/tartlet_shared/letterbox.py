@@ -1,4 +1,4 @@
-"""Letterbox geometry: scale a picture to fit a canvas, pad the rest; and the exact inverse.
+"""How a picture lies on a canvas: scaled to fit with the rest padded, or stretched; and back.
 
 The geometry is computed here once for both sides. The pixels are resampled by the caller (OpenCV
 or the Pi's image processor), into exactly the rectangle that `Letterbox` states, so a box can be
@@ -68,11 +68,7 @@ def fit(
     Raises:
         ValueError: a size is below 1.
     """
-    if min(picture_width, picture_height, canvas_width, canvas_height) < 1:
-        raise ValueError(
-            f"sizes must be at least 1 pixel: picture {picture_width}x{picture_height}, "
-            f"canvas {canvas_width}x{canvas_height}"
-        )
+    _check(picture_width, picture_height, canvas_width, canvas_height)
     scale = min(canvas_width / picture_width, canvas_height / picture_height)
     width = min(canvas_width, max(1, round(picture_width * scale)))
     height = min(canvas_height, max(1, round(picture_height * scale)))
@@ -86,3 +82,31 @@ def fit(
         width=width,
         height=height,
     )
+
+
+def stretch(
+    picture_width: int, picture_height: int, canvas_width: int, canvas_height: int
+) -> Letterbox:
+    """Fill the whole canvas with a picture, whatever becomes of its aspect ratio.
+
+    Some published models were trained so. Arguments and errors are those of `fit`.
+    """
+    _check(picture_width, picture_height, canvas_width, canvas_height)
+    return Letterbox(
+        picture_width,
+        picture_height,
+        canvas_width,
+        canvas_height,
+        left=0,
+        top=0,
+        width=canvas_width,
+        height=canvas_height,
+    )
+
+
+def _check(picture_width: int, picture_height: int, canvas_width: int, canvas_height: int) -> None:
+    if min(picture_width, picture_height, canvas_width, canvas_height) < 1:
+        raise ValueError(
+            f"sizes must be at least 1 pixel: picture {picture_width}x{picture_height}, "
+            f"canvas {canvas_width}x{canvas_height}"
+        )

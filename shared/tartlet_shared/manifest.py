@@ -13,20 +13,45 @@ from typing import Annotated, Literal
 import msgspec
 
 from tartlet_shared import errors
-from tartlet_shared.affine import Affine
+from tartlet_shared.decoding import (
+    CellDecoding,
+    ClassDecoding,
+    Decoding,
+    EndToEndDecoding,
+    Level,
+    SsdDecoding,
+    YoloDecoding,
+)
+from tartlet_shared.preprocessing import Preprocessing
+from tartlet_shared.tensor import Probability, Record, Tensor
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST_NAME",
+    "CellDecoding",
+    "ClassDecoding",
+    "Decoding",
+    "EndToEndDecoding",
+    "Expected",
+    "FileEntry",
+    "Golden",
+    "Level",
+    "Manifest",
+    "Preprocessing",
+    "SsdDecoding",
+    "Tensor",
+    "YoloDecoding",
+    "decode",
+    "digest",
+    "encode",
+]
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
 
-Positive = Annotated[int, msgspec.Meta(ge=1, le=65536)]
-Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the manifest's parts: immutable, and a key nobody knows is an error."""
 
 
 class FileEntry(Record, frozen=True):
@@ -45,78 +70,6 @@ class FileEntry(Record, frozen=True):
     def __post_init__(self) -> None:
         if not _PLAIN_NAME.fullmatch(self.name) or self.name == MANIFEST_NAME:
             raise ValueError(f"file name {self.name!r} is not allowed in a bundle")
-
-
-class Tensor(Record, frozen=True):
-    """A model input or output.
-
-    Attributes:
-        name: as the model file has it.
-        shape: with the leading batch of 1.
-        dtype: element type.
-        affine: quantization; None exactly for float32.
-    """
-
-    name: str
-    shape: tuple[Positive, ...]
-    dtype: Literal["float32", "int8", "uint8"]
-    affine: Affine | None = None
-
-    def __post_init__(self) -> None:
-        if (self.affine is None) != (self.dtype == "float32"):
-            raise ValueError(f"tensor {self.name!r}: {self.dtype} and affine={self.affine}")
-
-
-class Preprocessing(Record, frozen=True):
-    """How a picture becomes the input tensor, shape ``(1, height, width, 3)``, RGB.
-
-    The picture is letterboxed (`tartlet_shared.letterbox`), the rest of the canvas filled with
-    ``pad_value``; then ``real = (pixel - mean) / std``, quantized if the tensor is.
-    """
-
-    width: Positive
-    height: Positive
-    pad_value: Annotated[int, msgspec.Meta(ge=0, le=255)] = 114
-    mean: float = 127.0
-    std: Annotated[float, msgspec.Meta(gt=0)] = 128.0
-
-
-class Level(Record, frozen=True):
-    """The outputs of one scale of the head.
-
-    Attributes:
-        stride: pixels of the canvas per cell.
-        scores: index into ``Manifest.outputs``; logits ``(1, rows, columns, classes)``.
-        boxes: index into ``Manifest.outputs``; ``(1, rows, columns, 4)``: distances left, top,
-            right, bottom from the cell's centre, in strides, negative ones meaning 0.
-    """
-
-    stride: Positive
-    scores: Annotated[int, msgspec.Meta(ge=0)]
-    boxes: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Decoding(Record, frozen=True):
-    """How the outputs become detections: anchor-free, one prediction per cell.
-
-    Attributes:
-        levels: finest first.
-        score_threshold: detections below are dropped.
-        class_thresholds: one for each label, in place of ``score_threshold``; empty for none.
-        iou_threshold: for non-maximum suppression within a class.
-        max_detections: per picture.
-    """
-
-    levels: tuple[Level, ...]
-    score_threshold: Probability = 0.3
-    iou_threshold: Probability = 0.5
-    max_detections: Positive = 100
-    kind: Literal["anchor-free-ltrb"] = "anchor-free-ltrb"
-    class_thresholds: tuple[Probability, ...] = ()
-
-    def thresholds(self, classes: int) -> tuple[float, ...]:
-        """The score threshold of each class."""
-        return self.class_thresholds or (self.score_threshold,) * classes
 
 
 class Expected(Record, frozen=True):
@@ -166,8 +119,8 @@ class Manifest(Record, frozen=True):
     decoding: Decoding
     golden: tuple[Golden, ...]
     files: tuple[FileEntry, ...]
-    metrics: dict[str, float] = {}
-    provenance: dict[str, str] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    provenance: dict[str, str] = msgspec.field(default_factory=dict)
     format: Literal[1] = 1
 
     def __post_init__(self) -> None:
@@ -183,7 +136,7 @@ class Manifest(Record, frozen=True):
                 raise ValueError(f"{needed!r} is used but not listed under 'files'")
 
     def _check_tensors(self) -> None:
-        expected = (1, self.preprocessing.height, self.preprocessing.width, 3)
+        expected = self.preprocessing.shape
         if self.input.shape != expected:
             raise ValueError(f"input shape is {self.input.shape}, preprocessing makes {expected}")
         if not self.labels or len(set(self.labels)) != len(self.labels):
@@ -192,21 +145,8 @@ class Manifest(Record, frozen=True):
             raise ValueError(
                 f"{len(self.decoding.class_thresholds)} class thresholds, {len(self.labels)} labels"
             )
-        for level in self.decoding.levels:
-            if max(level.scores, level.boxes) >= len(self.outputs):
-                raise ValueError(f"stride {level.stride} points to an output that is not there")
-            cells = (
-                1,
-                -(-self.preprocessing.height // level.stride),
-                -(-self.preprocessing.width // level.stride),
-            )
-            for place, channels in ((level.scores, len(self.labels)), (level.boxes, 4)):
-                shape = self.outputs[place].shape
-                if shape != (*cells, channels):
-                    raise ValueError(
-                        f"output {place} has shape {shape}, stride {level.stride} needs "
-                        f"{(*cells, channels)} ({len(self.labels)} labels)"
-                    )
+        canvas = (self.preprocessing.height, self.preprocessing.width)
+        self.decoding.check(self.outputs, canvas, len(self.labels))
         for golden in self.golden:
             if any(found.class_id >= len(self.labels) for found in golden.detections):
                 raise ValueError(f"{golden.picture!r} expects a class that has no label")

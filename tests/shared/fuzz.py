@@ -14,7 +14,7 @@ import numpy as np
 
 from tartlet_shared import affine, decode, errors, letterbox, manifest, messages, nms, wire
 from tartlet_shared.affine import Affine
-from tartlet_shared.manifest import Decoding, Level, Tensor
+from tartlet_shared.manifest import CellDecoding, Level, Tensor
 
 GEOMETRY = letterbox.fit(64, 48, 32, 32)
 STEP = Affine(scale=0.1, zero_point=0)
@@ -23,7 +23,7 @@ HEAD = (
     Tensor(name="boxes", shape=(1, 4, 4, 4), dtype="int8", affine=STEP),
 )
 FLOAT_HEAD = tuple(Tensor(name=each.name, shape=each.shape, dtype="float32") for each in HEAD)
-DECODING = Decoding(levels=(Level(stride=8, scores=0, boxes=1),))
+DECODING = CellDecoding(levels=(Level(stride=8, scores=0, boxes=1),))
 
 
 def fuzz_wire(data: bytes) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tartlet_shared import affine, decode, letterbox
 from tartlet_shared.affine import Affine
-from tartlet_shared.manifest import Decoding, Level, Tensor
+from tartlet_shared.manifest import CellDecoding, Level, Tensor
 
 GEOMETRY = letterbox.fit(640, 480, 320, 320)
-DECODING = Decoding(
+DECODING = CellDecoding(
     levels=(Level(stride=8, scores=0, boxes=1), Level(stride=16, scores=2, boxes=3)),
     score_threshold=0.5,
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tartlet_shared import bundle, errors, manifest
 from tartlet_shared.affine import Affine
-from tartlet_shared.manifest import Decoding, Golden, Level, Manifest, Preprocessing, Tensor
+from tartlet_shared.manifest import CellDecoding, Golden, Level, Manifest, Preprocessing, Tensor
 
 SCORES = Affine(scale=0.1, zero_point=0)
 
@@ -35,7 +35,7 @@ def make_bundle(folder: Path) -> Manifest:
             Tensor(name="b", shape=(1, 32, 40, 4), dtype="int8", affine=SCORES),
         ),
         preprocessing=Preprocessing(width=320, height=256),
-        decoding=Decoding(levels=(Level(stride=8, scores=0, boxes=1),)),
+        decoding=CellDecoding(levels=(Level(stride=8, scores=0, boxes=1),)),
         golden=(
             Golden(
                 picture="golden/0.png",

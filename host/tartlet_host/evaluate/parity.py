@@ -118,10 +118,9 @@ def compare(
             progress(len(pairs), max(total, len(pairs)))
     if not pairs:
         raise errors.DatasetNotFound("there are no pictures to compare the models on")
-    levels = reference.detector.decoding.levels
     parity = replace(
         summarise(pairs, reference.score_threshold),
-        score_correlation=_correlation(raw, [level.scores for level in levels]),
+        score_correlation=_correlation(raw, reference.detector.decoding.score_outputs()),
         correlations=tuple(
             _correlation(raw, [place]) for place in range(len(reference.runtime.outputs))
         ),

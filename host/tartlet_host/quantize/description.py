@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tartlet_host.recipe import Recipe
 from tartlet_shared import errors
-from tartlet_shared.manifest import Decoding, Level, Preprocessing, Tensor
+from tartlet_shared.manifest import CellDecoding, Level, Preprocessing, Tensor
 
 DEFAULT_SCORE_THRESHOLD = 0.3
 
@@ -38,7 +38,7 @@ def decoding_of(
     *,
     where: str,
     score_threshold: float = DEFAULT_SCORE_THRESHOLD,
-) -> Decoding:
+) -> CellDecoding:
     """How to read outputs that come as scores, boxes, scores, boxes ... from fine to coarse.
 
     Args:
@@ -73,7 +73,7 @@ def decoding_of(
                 where,
             )
         levels.append(Level(stride=stride, scores=place, boxes=place + 1))
-    return Decoding(levels=tuple(levels), score_threshold=score_threshold)
+    return CellDecoding(levels=tuple(levels), score_threshold=score_threshold)
 
 
 def _not_ours(what: str, where: str) -> errors.ModelError:

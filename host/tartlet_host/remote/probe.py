@@ -19,7 +19,7 @@ from tartlet_host.files import write_atomically
 from tartlet_shared import bundle as bundles
 from tartlet_shared import manifest
 from tartlet_shared.manifest import (
-    Decoding,
+    CellDecoding,
     Expected,
     FileEntry,
     Golden,
@@ -137,7 +137,7 @@ def _manifest(
             Tensor(name="boxes", shape=(1, cells, cells, 4), dtype="float32"),
         ),
         preprocessing=Preprocessing(width=SIDE, height=SIDE, pad_value=0),
-        decoding=Decoding(levels=(Level(stride=STRIDE, scores=0, boxes=1),)),
+        decoding=CellDecoding(levels=(Level(stride=STRIDE, scores=0, boxes=1),)),
         golden=(Golden(picture=_PICTURE, detections=detections),),
         files=files,
     )

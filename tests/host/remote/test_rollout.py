@@ -12,7 +12,7 @@ from tartlet_host.remote.rollout import Plan, Upload
 from tartlet_shared import errors
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.manifest import (
-    Decoding,
+    CellDecoding,
     FileEntry,
     Level,
     Manifest,
@@ -43,7 +43,7 @@ def bundle(folder: Path = Path("/bundle")) -> Bundle:
             Tensor(name="boxes", shape=(1, 1, 1, 4), dtype="float32"),
         ),
         preprocessing=Preprocessing(width=8, height=8),
-        decoding=Decoding(levels=(Level(stride=8, scores=0, boxes=1),)),
+        decoding=CellDecoding(levels=(Level(stride=8, scores=0, boxes=1),)),
         golden=(),
         files=(MODEL, PICTURE, SAME),
     )

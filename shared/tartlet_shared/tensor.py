@@ -1,0 +1,37 @@
+"""A tensor of a model, and the base of all records in a manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from tartlet_shared.affine import Affine
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=65536)]
+Index = Annotated[int, msgspec.Meta(ge=0, le=65536)]
+Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the manifest's parts: immutable, and a key nobody knows is an error."""
+
+
+class Tensor(Record, frozen=True):
+    """A model input or output.
+
+    Attributes:
+        name: as the model file has it.
+        shape: with the leading batch of 1.
+        dtype: element type.
+        affine: quantization; None exactly for float32.
+    """
+
+    name: str
+    shape: tuple[Positive, ...]
+    dtype: Literal["float32", "int8", "uint8"]
+    affine: Affine | None = None
+
+    def __post_init__(self) -> None:
+        if (self.affine is None) != (self.dtype == "float32"):
+            raise ValueError(f"tensor {self.name!r}: {self.dtype} and affine={self.affine}")
