@@ -31,7 +31,7 @@ def class_histogram(boxes: Mapping[str, Mapping[str, int]]) -> markupsafe.Markup
     labels = labels[:_MOST_CLASSES]
     rows = np.arange(len(labels))[::-1]
     height = 0.8 / len(boxes)
-    with drawing(9.6, 0.8 + (0.16 + 0.16 * len(boxes)) * len(labels)) as (figure, (axis,)):
+    with drawing(8, 0.8 + (0.16 + 0.16 * len(boxes)) * len(labels)) as (figure, (axis,)):
         for number, (name, each) in enumerate(boxes.items()):
             values = [each.get(label, 0) for label in labels]
             middle = rows + 0.4 - height * (number + 0.5)
