@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,19 +80,21 @@ def hide(boxes: PlacedBoxes, hidden: Mask, *, trim: bool) -> PlacedBoxes:
         hidden: (H, W), true where nothing of the picture shows any more.
         trim: make a box smaller where a whole side of it is hidden, as it is at the canvas's edge.
     """
-    xyxy, visible = boxes.xyxy.copy(), np.zeros(len(boxes), np.float32)
-    low = np.floor(xyxy[:, :2]).astype(int)
-    high = np.ceil(xyxy[:, 2:]).astype(int)
-    for row, ((left, top), (right, bottom)) in enumerate(zip(low, high, strict=True)):
-        shows = ~hidden[top:bottom, left:right]
-        area = box_area(xyxy[row : row + 1])[0]
-        visible[row] = area * shows.mean()
-        if trim and visible[row] > 0:
-            columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))
-            inner = [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1]
-            xyxy[row, :2] = np.maximum(xyxy[row, :2], inner[:2])
-            xyxy[row, 2:] = np.minimum(xyxy[row, 2:], inner[2:])
-    return _judge(boxes, xyxy, visible)
+    xyxy = boxes.xyxy.copy()
+    low = np.floor(xyxy[:, :2]).astype(np.intp)
+    high = np.ceil(xyxy[:, 2:]).astype(np.intp)
+    (left, top), (right, bottom) = low.T, high.T
+    # A summed-area table gives the hidden pixels of all boxes at once.
+    table = cv2.integral(hidden.astype(np.uint8))
+    pixels = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+    shown = 1 - pixels / np.maximum((high - low).prod(axis=1), 1)
+    for row in np.flatnonzero((pixels > 0) & (shown > 0)) if trim else ():
+        shows = ~hidden[top[row] : bottom[row], left[row] : right[row]]
+        columns, rows = np.flatnonzero(shows.any(axis=0)), np.flatnonzero(shows.any(axis=1))
+        inner = low[row] + [columns[0], rows[0]], low[row] + [columns[-1] + 1, rows[-1] + 1]
+        xyxy[row, :2] = np.maximum(xyxy[row, :2], inner[0])
+        xyxy[row, 2:] = np.minimum(xyxy[row, 2:], inner[1])
+    return _judge(boxes, xyxy, (box_area(boxes.xyxy) * shown).astype(np.float32))
 
 
 def _judge(boxes: PlacedBoxes, xyxy: FloatArray, visible: FloatArray) -> PlacedBoxes:
