@@ -6,7 +6,7 @@ import msgspec
 
 from benchmarks.row import Row
 from tartlet_host import runs
-from tartlet_host.demo.summary import Summary
+from tartlet_host.run.summary import Summary
 from tartlet_shared import errors
 
 MOST_LOST = 4.0  # mAP50 points

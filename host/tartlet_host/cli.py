@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("Start here", "Show the whole path on real footage, in ten minutes."),
     "init": ("Start here", "Start a project: a recipe and folders for your own pictures."),
     "doctor": ("Start here", "Check this laptop and your devices, and say what to mend."),
+    "run": ("Make a model", "Follow a recipe from pictures to a bundle, with a report."),
     "data": ("Make a model", "Check, split and convert data sets, and see what training sees."),
     "label": ("Make a model", "Turn the footage of a fixed camera into training boxes."),
     "train": ("Make a model", "Train a detector on a labelled data set."),

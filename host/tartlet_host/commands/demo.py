@@ -23,8 +23,20 @@ from tartlet_host.commands.options import json_option, say
     type=click.Path(path_type=Path),
     help="Recipe to use instead of that of models/people.",
 )
+@click.option(
+    "--data",
+    "data_folder",
+    type=click.Path(path_type=Path),
+    help="Only write the frames and the test set into this folder, for `tartlet run`.",
+)
 @json_option
-def command(video: Path | None, label: str, recipe_path: Path | None, as_json: bool) -> None:
+def command(
+    video: Path | None,
+    label: str,
+    recipe_path: Path | None,
+    data_folder: Path | None,
+    as_json: bool,
+) -> None:
     """Show the whole path: camera, labels, training, int8, push over SSH, prediction.
 
     A device is started on this machine: a real SSH server on loopback with throw-away keys and,
@@ -37,6 +49,7 @@ def command(video: Path | None, label: str, recipe_path: Path | None, as_json: b
     Examples:
       tartlet demo
       tartlet demo --video birdfeeder.mp4 --label bird
+      tartlet demo --data models/people/data && tartlet run models/people/recipe.toml
     \b
     Results: runs/<time>/report.html, summary.json, prediction.jpg and the bundle.
     """
@@ -44,10 +57,17 @@ def command(video: Path | None, label: str, recipe_path: Path | None, as_json: b
 
     from tartlet_host import runs
     from tartlet_host.demo import scene as scenes
-    from tartlet_host.demo import summary as summaries
     from tartlet_host.demo.run import run
+    from tartlet_host.demo.testing import write_data
+    from tartlet_host.progress import bar
+    from tartlet_host.run import summary as summaries
 
     scene = scenes.own(video, label, recipe_path) if video else scenes.people(recipe_path)
+    if data_folder is not None:
+        with bar("Writing the frames", quiet=as_json) as report:
+            write_data(scene, data_folder, report)
+        click.echo(f"{data_folder / 'frames'} teach, {data_folder / 'test'} tests")
+        return
     folder = runs.new_run()
     say(f"results go to {folder}")
     # Ended from outside, it must stop its servers as after Ctrl-C.

@@ -180,8 +180,7 @@ def _write_page(
     from tartlet_host.commands.options import write_file
     from tartlet_host.dataset.pictures import read_picture
     from tartlet_host.evaluate.evaluation_page import EvaluatedModel, EvaluationPage, render
-    from tartlet_host.evaluate.report import TestPicture
-    from tartlet_host.evaluate.samples import worst
+    from tartlet_host.evaluate.samples import TestPicture, worst
 
     first = rows[0][0]
     pictures = [

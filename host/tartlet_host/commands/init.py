@@ -12,7 +12,11 @@ RECIPE = """\
 name = "{name}"
 labels = [{labels}]
 
-[input]            # pixels, multiples of the coarsest stride, 32; smaller is faster and sees less far
+[data]             # for `tartlet run`; paths count from this file
+train = "data"
+split = "holdout"  # how validation pictures are split off; "time" for video, see docs/data.md
+
+[input]            # pixels, multiples of the coarsest stride; smaller is faster, sees less far
 height = {height}
 width = {width}
 
@@ -21,7 +25,7 @@ steps = 400
 batch_size = 8
 
 [prune]
-keep_multiplies = 0.5
+keep_multiplies = 0.4
 """
 
 
@@ -71,8 +75,10 @@ def command(folder: Path, labels: tuple[str, ...], width: int, height: int) -> N
     (folder / "data").mkdir(exist_ok=True)
     click.echo(f"{path} is the recipe, {folder / 'data'} the place for pictures")
     click.echo(
-        "next: tartlet label --from-motion FOOTAGE "
-        f"--label {labels[0]} --output {folder / 'data'}\n"
-        f"  or put a COCO file there: {folder / 'data' / 'labels.json'}",
+        f"next: put labelled pictures of any format into {folder / 'data'} (docs/data.md), then\n"
+        f"        tartlet data check {folder / 'data'}\n"
+        f"        tartlet run {path}\n"
+        "  or begin with the footage of a fixed camera: tartlet label --from-motion FOOTAGE "
+        f"--label {labels[0]} --output {folder / 'data'}",
         err=True,
     )

@@ -13,6 +13,7 @@ from tartlet_host.dataset.motion import label_footage
 from tartlet_host.dataset.sample import Dataset, file_name
 from tartlet_host.dataset.video import read_frames
 from tartlet_host.demo.scene import TEST_PICTURES, Scene
+from tartlet_host.progress import Report
 
 HAND_MADE = "boxes made one by one"
 FROM_MOTION = "boxes from motion, not made by hand"
@@ -42,6 +43,19 @@ def make_test_set(scene: Scene, folder: Path) -> tuple[Dataset, str]:
     here = dataclasses.replace(dataset, samples=samples)
     coco.write(here, folder / "labels.json", description)
     return here, origin
+
+
+def write_data(scene: Scene, folder: Path, report: Report) -> None:
+    """Write the frames that teach into ``folder/frames`` and the test set into ``folder/test``.
+
+    Raises:
+        FootageUnreadable: the footage is damaged.
+    """
+    first, last = scene.train
+    for number, picture in read_frames(scene.footage, first=first, last=last):
+        write_frame(folder / "frames" / frame_name(number), picture)
+        report(number - first + 1, last - first + 1)
+    make_test_set(scene, folder / "test")
 
 
 def _from_motion(scene: Scene) -> Dataset:

@@ -94,6 +94,7 @@ def measure(
         progress: called with rounds done and in all.
     """
     weather = benchmark.Weather()
+    weather.look()
     with benchmark.Turns({each.name: _command(each, threads) for each in models}) as turns:
         rounds = benchmark.rounds(runs)
         for done in range(rounds):

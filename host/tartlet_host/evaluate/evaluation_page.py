@@ -10,7 +10,7 @@ from tartlet_host.evaluate import plots
 from tartlet_host.evaluate.evaluation import Evaluation
 from tartlet_host.evaluate.latency import Latency
 from tartlet_host.evaluate.remarks import remarks
-from tartlet_host.evaluate.report import TestPicture
+from tartlet_host.evaluate.samples import TestPicture
 
 MOST_CURVES = 8
 """Curves that one plot can show; of more classes those with the lowest AP50 are drawn."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import markupsafe
-import matplotlib as mpl
 import numpy as np
 
 from tartlet_host.evaluate.curves import Curve, operating_point
@@ -13,34 +12,6 @@ from tartlet_host.plotting import COLOURS, DASHES, drawing, plot_svg
 
 MUTED = "#9fb8c9"
 """Of what is not chosen."""
-
-
-def trade_off(
-    points: Mapping[str, tuple[float, float, int]], chosen: str = ""
-) -> markupsafe.Markup:
-    """Accuracy and latency as bars side by side.
-
-    Args:
-        points: name -> median latency in ms, mAP50, bytes.
-        chosen: the candidate to mark.
-    """
-    names = list(points)
-    rows = np.arange(len(names))[::-1]
-    with drawing(7.2, 0.9 + 0.5 * len(names), columns=2) as (figure, axes):
-        for axis, column, title, form in (
-            (axes[0], 1, "accuracy (mAP50), more is better", "{:.3f}"),
-            (axes[1], 0, "latency (ms, median), less is better", "{:.1f}"),
-        ):
-            values = [points[name][column] for name in names]
-            bars = axis.barh(rows, values, height=0.62, color=_row_colours(names, chosen))
-            axis.bar_label(bars, [form.format(value) for value in values], padding=4)
-            axis.set_title(title, fontsize=10, loc="left")
-            axis.set_xlim(0, max([*values, 1e-9]) * 1.22)
-            axis.set_yticks(rows, names if column == 1 else [""] * len(names))
-            axis.grid(visible=False, axis="y")
-            axis.tick_params(length=0)
-            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
-        return plot_svg(figure, "Bars: accuracy and latency of each model")
 
 
 def front(
@@ -209,6 +180,32 @@ def losses(runs: Mapping[str, Sequence[float]]) -> markupsafe.Markup:
         return plot_svg(figure, "Curves of the training loss over the steps")
 
 
+def looks(runs: Mapping[str, Sequence[tuple[int, float]]]) -> markupsafe.Markup:
+    """mAP50 on the validation pictures against steps; the best look of each run is marked.
+
+    Args:
+        runs: by name, (step, mAP50) in order.
+    """
+    with drawing(7.2, 2.4) as (figure, axes):
+        axis = axes[0]
+        for place, (name, values) in enumerate(runs.items()):
+            if not values:
+                continue
+            colour = COLOURS[place % len(COLOURS)]
+            steps, scores = zip(*values, strict=True)
+            axis.plot(steps, scores, color=colour, marker=".", label=name, linewidth=1.4)
+            best = max(values, key=lambda look: look[1])
+            axis.plot(*best, marker="o", markersize=8, color=colour)
+            axis.annotate(
+                f"{best[1]:.3f}", best, xytext=(6, 4), textcoords="offset points", color=colour
+            )
+        axis.set(xlabel="step", ylabel="mAP50")
+        axis.set_xlim(left=0)
+        axis.margins(0.05, 0.2)
+        axis.legend(frameon=False)
+        return plot_svg(figure, "Curves: mAP50 on the validation pictures over the steps")
+
+
 def timeline(seconds: Mapping[str, float]) -> markupsafe.Markup:
     """The steps of a run one after the other."""
     names = list(seconds)
@@ -232,10 +229,6 @@ def timeline(seconds: Mapping[str, float]) -> markupsafe.Markup:
         axis.grid(visible=False, axis="y")
         axis.tick_params(length=0)
         return plot_svg(figure, "Bars: when each step of the run started and how long it took")
-
-
-def _row_colours(names: Sequence[str], chosen: str) -> list[str]:
-    return [COLOURS[0] if name == chosen or not chosen else MUTED for name in names]
 
 
 def _smooth(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

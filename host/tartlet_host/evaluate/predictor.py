@@ -170,8 +170,8 @@ def _predictor(
     labels: tuple[str, ...],
     score_threshold: float | None,
 ) -> ModelPredictor:
-    decoding = description.decoding_of(canvas, runtime.outputs, labels, where=str(path))
-    decoding = _with_threshold(decoding, score_threshold)
+    own = description.decoding_of(canvas, runtime.outputs, labels, where=str(path))
+    decoding = _with_threshold(own, score_threshold)
     return ModelPredictor(path, Detector(runtime, canvas, decoding, labels), model_path)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tartlet_device.preprocess import Picture
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.evaluate.parity import match
 from tartlet_shared import nms
@@ -33,6 +34,25 @@ class Finding:
     right: NDArray[np.bool_]
     missed: NDArray[np.bool_]
     f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class TestPicture:
+    """A test picture with what is there and what was found.
+
+    Attributes:
+        caption: why it is shown, such as "typical".
+        rgb: the picture.
+        sample: the truth.
+        finding: the detections at the model's score threshold, matched to the truth.
+    """
+
+    __test__ = False  # not a test, whatever its name says to pytest
+
+    caption: str
+    rgb: Picture
+    sample: Sample
+    finding: Finding
 
 
 def clear(found: Detections, threshold: float | Sequence[float]) -> Detections:

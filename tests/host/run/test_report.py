@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from tartlet_host.dataset.sample import Dataset, Sample
-from tartlet_host.evaluate import mean_average_precision, plots, report, samples
+from tartlet_host.evaluate import mean_average_precision, plots, samples
 from tartlet_host.evaluate.curves import Curve
 from tartlet_host.evaluate.latency import Latency
-from tartlet_host.evaluate.report import CandidateRow, Figure, ReportData, TestPicture
+from tartlet_host.evaluate.samples import TestPicture
+from tartlet_host.prune.page import Part
+from tartlet_host.run import report
+from tartlet_host.run.report import CandidateRow, Figure, ReportData
 from tartlet_shared.detections import Detections
 
 BOX = np.array([[10, 10, 30, 40]], np.float32)
@@ -25,7 +28,7 @@ PICTURE = np.full((48, 64, 3), 90, np.uint8)
 
 def row(name: str, p50: float, size: int = 3_000_000) -> CandidateRow:
     metrics = mean_average_precision.measure(Dataset(("person",), (SAMPLE,)), [FOUND])
-    return CandidateRow(name, size, metrics, Latency(p50, p50 * 1.2, 60))
+    return CandidateRow(name, size, metrics, Latency(p50, p50 * 1.2, 60), validation=0.6)
 
 
 @pytest.fixture
@@ -35,7 +38,14 @@ def full() -> ReportData:
         candidates=[row("fp32", 12.0, 9_000_000), row("int8 & pruned", 3.0)],
         chosen="int8 & pruned",
         created="21 November 2026",
-        footage="a fixed camera",
+        source="a fixed camera",
+        least=0.5,
+        remarks=["Small ones are missed."],
+        details={"the mistakes": "evaluation.html"},
+        looks={"training": [(2, 0.4)]},
+        cut=[Part("stem", 1, (32, 8), (20, 5), None)],
+        findings=["Pictures of one colour: 2"],
+        shares={"train": (10, 20, 3)},
         losses={"training": [3.0, 2.0, 1.5], "after pruning": []},
         pictures=[TestPicture("best", PICTURE, SAMPLE, samples.judge(SAMPLE, FOUND, 0.3))],
         last_prediction=PICTURE,
@@ -83,12 +93,16 @@ def test_a_full_report_has_every_part(full: ReportData) -> None:
     read = Reader(page)
     assert read.headings == [
         "People <in> a street",
+        "What stands out",
         "The models",
         "Precision and recall",
         "Test pictures",
         "On the device",
         "Training",
+        "What pruning left",
+        "The pictures",
         "Where the labels come from",
+        "More",
         "Where the time went",
         "Made with",
     ]
@@ -96,7 +110,7 @@ def test_a_full_report_has_every_part(full: ReportData) -> None:
     assert "int8 &amp; pruned" in page
     assert len(read.pictures) == 3
     assert all(picture["alt"] for picture in read.pictures)
-    assert page.count('role="img" aria-label=') == 4
+    assert page.count('role="img" aria-label=') == 5
 
 
 def test_an_empty_report_is_a_page_too() -> None:
@@ -114,19 +128,21 @@ def test_the_page_needs_nothing_from_elsewhere(full: ReportData) -> None:
     assert "<script" not in page
     assert "@import" not in page
     for address in re.findall(r'(?:src|href)="([^"]*)"', page):
-        assert address.startswith(("data:image/jpeg;base64,", "#")), address
+        assert address.startswith(("data:image/jpeg;base64,", "#")) or (
+            address in full.details.values()
+        )
 
 
 def test_plots_are_well_formed_and_the_same_every_time(full: ReportData) -> None:
     curves = {each.name: each.metrics.curve for each in full.candidates}
     for draw in (
-        lambda: plots.trade_off({"a <b>": (3.0, 0.8, 100), "c": (0.0, 0.0, 1)}, "c"),
         lambda: plots.front(
             {"a <b>": (3.0, 0.8), "c": (1.0, 0.5), "d": (4.0, 0.6)}, "c", least=0.4
         ),
         lambda: plots.front({}),
         lambda: plots.precision_recall(curves),
         lambda: plots.losses({"training": [3.0, 1.0]}),
+        lambda: plots.looks({"a & b": [(10, 0.2), (20, 0.4)], "none": []}),
         lambda: plots.timeline({"push": 1.0}),
     ):
         drawing = draw()

@@ -1,4 +1,4 @@
-"""What a demo run measured: one struct, printed as a table and written as JSON."""
+"""What a run measured: one struct, printed as a table and written as JSON."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         file_bytes: size of the model file.
         latency_p50_ms, latency_p95_ms: of inference alone, one thread, on this machine.
         speedup: fp32 latency (p50) over this one's, taken in turns in the same run.
+        validation_map50: on the validation pictures, by which the gate judges.
         packaged: whether it is the one in the bundle.
+        refusal: why the gate stopped it; "" where it did not.
     """
 
     name: str
     map50: float
     map50_95: float
+    validation_map50: float
     file_bytes: int
     latency_p50_ms: float
     latency_p95_ms: float
     speedup: float
     packaged: bool = False
+    refusal: str = ""
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,25 +46,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run.
 
     Attributes:
+        name: of the recipe.
         truth: what the accuracy was measured against.
         test_pictures, test_boxes: how many.
         candidates: fp32 first.
-        transfers: push, the same push again, predict.
+        transfers: over SSH: push, the same push again, predict; empty where nothing was pushed.
         steps: wall-clock seconds of each step, in order.
         seconds: of the whole run.
         machine: processor and versions.
         bundle: digest of the bundle that serves.
     """
 
+    name: str
     truth: str
     test_pictures: int
     test_boxes: int
     candidates: tuple[Candidate, ...]
-    transfers: tuple[Transfer, ...]
     steps: dict[str, float]
     seconds: float
     machine: dict[str, str]
     bundle: str
+    transfers: tuple[Transfer, ...] = ()
 
 
 def to_json(summary: Summary) -> bytes:
@@ -73,7 +79,7 @@ def tables(summary: Summary) -> Group:
     boxes = f"{summary.test_boxes} boxes ({summary.truth})"
     models = Table(
         title=f"{summary.test_pictures} test pictures, {boxes}",
-        caption="* pushed to the device; speed is against fp32, one thread",
+        caption="* in the bundle; speed is against the first, one thread on this machine",
     )
     models.add_column("model")
     for heading in ("mAP50", "mAP50-95", "file", "p50", "p95", "speed"):
@@ -89,6 +95,8 @@ def tables(summary: Summary) -> Group:
             f"{candidate.speedup:.2f}x",
             style="bold" if candidate.packaged else "",
         )
+    if not summary.transfers:
+        return Group(models)
     transfers = Table(title="over one SSH connection")
     transfers.add_column("command")
     for heading in ("seconds", "sent", "received"):

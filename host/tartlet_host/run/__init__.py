@@ -1,0 +1,1 @@
+"""From a recipe to a bundle: `data` -> `networks` -> `models` -> `pipeline` -> `report`."""

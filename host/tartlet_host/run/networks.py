@@ -1,0 +1,173 @@
+"""The networks of a run: trained, refined with its own labels, pruned. Each is a checkpoint.
+
+A checkpoint that is there already is taken as it is, and a training that was cut off goes on from
+its last state, so that a run can be started again after a break.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tartlet_host.dataset.sample import Dataset
+from tartlet_host.dataset.unlabelled import join
+from tartlet_host.evaluate.predictor import open_predictor
+from tartlet_host.model.detector import build_detector
+from tartlet_host.prune.pruner import prune_and_finetune
+from tartlet_host.prune.report import PruneReport
+from tartlet_host.recipe import PruneRecipe, Recipe
+from tartlet_host.run.data import RunData, refined
+from tartlet_host.run.timeline import Timeline
+from tartlet_host.train import checkpoint
+from tartlet_host.train.loop import FitResult, fit
+from tartlet_shared.errors import UsageError
+
+PARENT, PRUNED = "parent.safetensors", "pruned.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What was trained.
+
+    Attributes:
+        parent: checkpoint of the float network.
+        pruned: of the smaller one; None where the recipe prunes nothing.
+        data: with the labels that the parent was trained on.
+        fits: trainings of this sitting, by name.
+        pruning: what was cut; None where nothing was, or in an earlier sitting.
+    """
+
+    parent: Path
+    pruned: Path | None
+    data: RunData
+    fits: Mapping[str, FitResult]
+    pruning: PruneReport | None = None
+
+
+def train_and_prune(
+    recipe: Recipe,
+    data: RunData,
+    folder: Path,
+    timeline: Timeline,
+    stop: Callable[[], bool] | None = None,
+) -> Networks:
+    """Train, as often as the recipe refines; then prune.
+
+    Args:
+        recipe: what to train.
+        data: pictures.
+        folder: of the run.
+        timeline: shows the steps.
+        stop: asked during training; true writes a state and raises `KeyboardInterrupt`.
+
+    Raises:
+        UsageError: a checkpoint in `folder` was made with another recipe.
+        TartletError: see `fit` and `prune_and_finetune`.
+    """
+    fits: dict[str, FitResult] = {}
+    rounds = recipe.data.refine if recipe.data.motion else 0
+    for done in range(rounds):
+        name = f"Training, round {done + 1}"
+        path = folder / f"round-{done + 1}.safetensors"
+        _train(recipe, data, path, name, timeline, stop, fits)
+        predictor = open_predictor(path, threads=None)
+        with timeline.step("Refining the labels") as report:
+            data = refined(data, predictor, folder / f"refined-{done + 1}", report)
+    parent = folder / PARENT
+    _train(recipe, data, parent, "Training", timeline, stop, fits)
+    if not prunes(recipe.prune):
+        return Networks(parent, None, data, fits)
+    pruned = folder / PRUNED
+    pruning = _prune(recipe, data, parent, pruned, timeline, fits)
+    return Networks(parent, pruned, data, fits, pruning)
+
+
+def prunes(recipe: PruneRecipe) -> bool:
+    """Whether a recipe makes the network smaller at all."""
+    return bool(
+        recipe.keep_multiplies < 1 or recipe.keep_latency < 1 or recipe.strides or recipe.input
+    )
+
+
+def _train(
+    recipe: Recipe,
+    data: RunData,
+    path: Path,
+    name: str,
+    timeline: Timeline,
+    stop: Callable[[], bool] | None,
+    fits: dict[str, FitResult],
+) -> None:
+    if _is_there(path, recipe):
+        return
+    detector = build_detector(recipe)
+    states = path.with_suffix(".states")
+    with timeline.training(name) as tell:
+        fits[name] = result = fit(
+            detector,
+            data.train,
+            recipe,
+            progress=lambda now: tell(now.step, now.steps, now.loss, now.map50),
+            validation=data.validation,
+            states=states if recipe.train.checkpoint_every else None,
+            resume=states.is_dir(),
+            stop=stop,
+        )
+    checkpoint.save(path, detector, recipe, metrics=_metrics(result))
+    shutil.rmtree(states, ignore_errors=True)
+
+
+def _prune(
+    recipe: Recipe,
+    data: RunData,
+    parent: Path,
+    path: Path,
+    timeline: Timeline,
+    fits: dict[str, FitResult],
+) -> PruneReport | None:
+    if path.exists():
+        return None
+    loaded = checkpoint.load(parent)
+    with timeline.training("Pruning and fine-tuning") as tell:
+        detector, report, result = prune_and_finetune(
+            loaded.detector,
+            _with_unlabelled(data),
+            recipe,
+            progress=lambda now: tell(now.step, now.steps, now.loss, now.map50),
+            validation=data.validation,
+        )
+    fits["Pruning and fine-tuning"] = result
+    checkpoint.save(
+        path,
+        detector,
+        report.recipe,
+        metrics=_metrics(result),
+        parent=loaded.digest,
+        pruning_history=(*loaded.pruning_history, report.step),
+    )
+    return report
+
+
+def _with_unlabelled(data: RunData) -> Dataset:
+    return data.train if data.unlabelled is None else join(data.train, data.unlabelled)
+
+
+def _is_there(path: Path, recipe: Recipe) -> bool:
+    if not path.exists():
+        return False
+    if checkpoint.load(path).recipe != recipe:
+        raise UsageError(
+            "this run was begun with another recipe",
+            where=str(path),
+            hint="begin a new run, or take back what you changed in the recipe",
+        )
+    return True
+
+
+def _metrics(result: FitResult) -> dict[str, float]:
+    figures = {"final_loss": result.losses[-1]}
+    if result.map50 is not None:
+        figures["map50"] = result.map50
+    return figures
