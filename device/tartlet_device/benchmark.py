@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
@@ -54,12 +54,12 @@ class Weather:
     """Heat and power while models are timed; None where the system does not tell.
 
     Attributes:
-        temperature_c: at the start.
-        highest_c: since then.
+        temperature_c: at the first look.
+        highest_c: at most.
         throttled: every state of power and heat that was seen, in words.
     """
 
-    temperature_c: float | None = field(default_factory=machine.temperature_c)
+    temperature_c: float | None = None
     highest_c: float | None = None
     throttled: tuple[str, ...] | None = None
 
@@ -67,6 +67,7 @@ class Weather:
         """Take note of how it is now."""
         now = machine.temperature_c()
         if now is not None:
+            self.temperature_c = now if self.temperature_c is None else self.temperature_c
             self.highest_c = now if self.highest_c is None else max(now, self.highest_c)
         flags = machine.throttled()
         if flags is not None:

@@ -233,6 +233,7 @@ def _benchmark(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessa
 def _time(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessage]:
     threads = request.threads or device.config.threads
     weather = benchmark.Weather()
+    weather.look()
     with device.store.borrowed([each.file for each in request.models]) as folder:
         commands = {
             each.file.name: benchmark.command(str(folder / each.file.name), each.runtime, threads)

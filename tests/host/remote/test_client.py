@@ -268,3 +268,65 @@ def test_a_picture_over_the_limit_is_refused_here() -> None:
     with pytest.raises(errors.MessageTooLarge):
         Client(device).predict(bytes(wire.MAX_FRAME))
     assert device.asked == []
+
+
+MODEL = messages.BenchmarkModel(
+    file=messages.FileEntry(name="0.onnx", size=1, sha256=DIGEST), runtime="onnx"
+)
+
+
+def timing(*replies: str) -> Answer:
+    """A device that answers a benchmark with rounds and a result, or with something else."""
+
+    def answer(message: AnyMessage) -> Iterator[AnyMessage]:
+        if isinstance(message, Hello):
+            yield hello()
+            return
+        assert isinstance(message, messages.BenchmarkRequest)
+        for place, kind in enumerate(replies, start=1):
+            number = message.request_id
+            if kind == "round":
+                yield messages.BenchmarkRound(request_id=number, done=place, total=len(replies))
+            elif kind == "result":
+                yield messages.BenchmarkResult(
+                    request_id=number,
+                    timings=(messages.BenchmarkTiming(name="0.onnx", p50_ms=1.5),),
+                    machine="a Pi",
+                    threads=message.threads,
+                    temperature_c=None,
+                    highest_c=None,
+                    throttled=None,
+                )
+            elif kind == "failure":
+                yield Failure(request_id=number, code="storage-full", what="full")
+            else:
+                yield Have(request_id=number, stored=True, active=False)
+
+    return answer
+
+
+def test_a_benchmark_tells_how_far_it_is() -> None:
+    client = Client(Device(timing("round", "round", "result")))
+    client.hello()
+    seen: list[tuple[int, int]] = []
+    result = client.benchmark((MODEL,), runs=5, threads=3, progress=lambda *done: seen.append(done))
+    assert seen == [(1, 3), (2, 3)]
+    assert (result.timings[0].p50_ms, result.threads) == (1.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind"),
+    [
+        (("round", "failure"), errors.StorageFull),
+        (("round", "have"), errors.MessageMalformed),
+        (("round",), errors.ConnectionLost),
+        ((), errors.ConnectionLost),
+    ],
+)
+def test_a_benchmark_that_ends_otherwise(
+    replies: tuple[str, ...], kind: type[errors.TartletError]
+) -> None:
+    client = Client(Device(timing(*replies)), timeout_s=0.1)
+    client.hello()
+    with pytest.raises(kind):
+        client.benchmark((MODEL,), runs=1)
