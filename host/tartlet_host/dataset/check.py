@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,16 +100,18 @@ def check(
         wanted = _spread(len(dataset.samples), thumbnails)
         looks: list[Look | Unreadable] = []
         small: dict[int, bytes] = {}
-        for look in look_at(dataset.samples, thumbnails=wanted, processes=processes):
-            if isinstance(look, Unreadable):
-                findings.add(_from_unreadable(look, Place(name, len(looks))))
-            elif look.thumbnail is not None:
-                small[len(looks)] = look.thumbnail
-                look = Look(look.digest, look.fingerprint, look.brightness, look.contrast, None)
-            looks.append(look)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+        seen = look_at(dataset.samples, thumbnails=wanted, processes=processes)
+        with contextlib.closing(seen):
+            for look in seen:
+                if isinstance(look, Unreadable):
+                    findings.add(_from_unreadable(look, Place(name, len(looks))))
+                elif look.thumbnail is not None:
+                    small[len(looks)] = look.thumbnail
+                    look = replace(look, thumbnail=None)
+                looks.append(look)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
         table = picture_table(dataset, looks)
         parts[name] = Part(dataset, box_table(dataset, canvas), table, small)
         for finding in _of_part(name, parts[name], canvas, min(strides)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -50,7 +51,8 @@ class Shown:
         uri: a JPEG.
         width, height: of the picture itself.
         name: its file.
-        caption: what else to say under it.
+        caption: why it is shown.
+        contents: the classes of its boxes, "" where there is only one class.
         boxes: what the labels say.
     """
 
@@ -59,6 +61,7 @@ class Shown:
     height: int
     name: str
     caption: str
+    contents: str
     boxes: Sequence[Box]
 
 
@@ -190,6 +193,7 @@ class _Thumbnails:
             height=sample.height,
             name=file_name(sample.picture),
             caption=", ".join(words),
+            contents=_contents(part, place.index),
             boxes=list(_boxes(part, place.index)),
         )
 
@@ -204,6 +208,16 @@ class _Thumbnails:
                     _log.warning("%s", error)
             self._made[place] = jpeg
         return self._made[place]
+
+
+def _contents(part: Part, index: int) -> str:
+    """``king, ten ×3``."""
+    sample, labels = part.dataset.samples[index], part.dataset.labels
+    if len(labels) < 2:
+        return ""
+    real = sample.class_ids[~sample.ignore].tolist()
+    counted = Counter(labels[each] if 0 <= each < len(labels) else f"class {each}" for each in real)
+    return ", ".join(f"{name} ×{times}" if times > 1 else name for name, times in counted.items())
 
 
 def _boxes(part: Part, index: int) -> Iterator[Box]:

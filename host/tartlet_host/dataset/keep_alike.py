@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterable, Sequence
 
 from tartlet_host.dataset import duplicates
@@ -26,12 +27,13 @@ def alike_keys(
         PictureUnreadable: a picture is missing or damaged.
     """
     looks: list[Look | Unreadable] = []
-    for look in look_at(dataset.samples):
-        if isinstance(look, Unreadable):
-            raise errors.PictureUnreadable(look.what, where=look.where, hint=look.hint)
-        looks.append(look)
-        if progress is not None:
-            progress(len(looks), len(dataset.samples))
+    with contextlib.closing(look_at(dataset.samples)) as seen:
+        for look in seen:
+            if isinstance(look, Unreadable):
+                raise errors.PictureUnreadable(look.what, where=look.where, hint=look.hint)
+            looks.append(look)
+            if progress is not None:
+                progress(len(looks), len(dataset.samples))
     table = picture_table(dataset, looks)
     links = _links(table)
     if keys is not None:

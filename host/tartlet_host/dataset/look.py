@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -76,8 +76,8 @@ def look_at(
     *,
     thumbnails: Container[int] = (),
     processes: int | None = None,
-) -> Iterator[Look | Unreadable]:
-    """Look at each picture, in order.
+) -> Generator[Look | Unreadable, None, None]:
+    """Look at each picture, in order; closing it ends the processes.
 
     Args:
         samples: the pictures.

@@ -118,4 +118,4 @@ def test_only_a_few_chunks_are_under_way(
     looks = look_at(Lazy([sample] * 3000), processes=1)
     next(looks)
     assert begun < 300
-    looks.close()  # type: ignore[attr-defined]
+    looks.close()
