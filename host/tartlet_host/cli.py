@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quantize": ("Make a model", "Convert a detector to int8 TFLite and ONNX."),
     "evaluate": ("Make a model", "Measure accuracy and latency on a labelled data set."),
     "bench": ("Make a model", "Time models against each other, here or on a device."),
+    "import": ("Make a model", "Seal someone else's .tflite or .onnx detector into a bundle."),
     "package": ("Make a model", "Seal a model with its golden pictures into a bundle."),
     "device": ("Use a device", "Add, list, remove and trust devices."),
     "push": ("Use a device", "Send a bundle to a device and let it serve, once it proved itself."),
@@ -43,6 +45,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
 
 
+def module_of(name: str) -> str:
+    """The module of a command: its name, but where that is a word of Python's."""
+    return f"{name}_model" if keyword.iskeyword(name) else name
+
+
 class CommandTable(click.Group):
     """Knows every command's name and one line of help; imports a command only to run it."""
 
@@ -52,7 +59,7 @@ class CommandTable(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"tartlet_host.commands.{cmd_name}")
+        module = importlib.import_module(f"tartlet_host.commands.{module_of(cmd_name)}")
         command: click.Command = module.command
         return command
 

@@ -82,7 +82,7 @@ def choose_golden(
         raise errors.DatasetNotFound("there are no pictures to choose golden ones from")
     looked_at: list[GoldenPicture] = []
     for sample in samples:
-        rgb = _limited(read_picture(sample))
+        rgb = limited(read_picture(sample))
         looked_at.append(_judge(rgb, predictor))
         if progress is not None:
             progress(len(looked_at), len(samples))
@@ -199,7 +199,8 @@ def _judge(rgb: Picture, predictor: ModelPredictor) -> GoldenPicture:
     return GoldenPicture(rgb, int((found.score >= threshold).sum()), margin)
 
 
-def _limited(rgb: Picture) -> Picture:
+def limited(rgb: Picture) -> Picture:
+    """The picture with no side above `LONGEST_SIDE`."""
     longest = max(rgb.shape[:2])
     if longest <= LONGEST_SIDE:
         return rgb

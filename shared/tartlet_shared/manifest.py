@@ -38,6 +38,7 @@ __all__ = [
     "Level",
     "Manifest",
     "Preprocessing",
+    "Probability",
     "SsdDecoding",
     "Tensor",
     "YoloDecoding",

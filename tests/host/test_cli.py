@@ -53,13 +53,14 @@ def test_every_command_has_help_that_teaches(name: str) -> None:
 
 def test_the_table_and_the_folder_agree() -> None:
     modules = {module.name for module in pkgutil.iter_modules(tartlet_host.commands.__path__)}
-    assert set(cli.COMMANDS) <= modules
+    expected = {cli.module_of(name) for name in cli.COMMANDS}
+    assert expected <= modules
     with_command = {
         name
         for name in modules
         if hasattr(importlib.import_module(f"tartlet_host.commands.{name}"), "command")
     }
-    assert with_command == set(cli.COMMANDS)
+    assert with_command == expected
 
 
 def test_a_typing_mistake_is_answered_with_the_nearest_command() -> None:

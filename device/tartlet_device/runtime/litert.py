@@ -53,7 +53,7 @@ class LiteRtRuntime:
                 where=str(path),
                 hint="package the model again, or push it again",
             ) from error
-        inputs, outputs = _named_details(interpreter)
+        inputs, outputs = named_details(interpreter)
         if len(inputs) != 1:
             raise errors.BundleCorrupt(f"{len(inputs)} inputs, expected 1", where=str(path))
         self._interpreter = interpreter
@@ -85,7 +85,7 @@ def _library() -> tuple[str, Any]:
     )
 
 
-def _named_details(interpreter: Any) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+def named_details(interpreter: Any) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
     """Inputs and outputs with their names, in natural order of the names.
 
     The positions in ``get_output_details`` are whatever the converter left; the names carry the
