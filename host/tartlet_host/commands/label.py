@@ -28,11 +28,19 @@ def frame_range(
     return first, last
 
 
+SCORE = click.FloatRange(0, 1)
+
+
 @click.command()
+@click.argument("pictures", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    help="Label PICTURES with what this checkpoint, model or bundle sees in them.",
+)
 @click.option(
     "--from-motion",
     "footage",
-    required=True,
     type=click.Path(path_type=Path),
     help="Footage of a fixed camera: a video file, or a folder of frames in name order.",
 )
@@ -58,58 +66,143 @@ def frame_range(
     type=click.Path(path_type=Path),
     help="Merge in what this checkpoint, model or bundle sees: a second round of labels.",
 )
+@click.option("--sure", type=SCORE, help="With --teacher: score that makes a box.  [default: 0.6]")
+@click.option(
+    "--unsure",
+    type=SCORE,
+    help="With --teacher: score that makes a region to ignore; below is background.  "
+    "[default: 0.25]",
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="With --teacher: labelled pictures to find both scores on, for each class.",
+)
 @json_option
 def command(
-    footage: Path,
+    pictures: Path | None,
+    teacher: Path | None,
+    footage: Path | None,
     output: Path,
     frames: tuple[int, int | None],
     label: str,
     model: Path | None,
+    sure: float | None,
+    unsure: float | None,
+    validation: Path | None,
     as_json: bool,
 ) -> None:
-    """Label what moves in the footage of a camera that stands still.
+    """Label pictures without a person: from motion, or by a detector that knows already.
 
-    What differs from the empty scene and has the size that a person has at that place becomes a
-    box; what moves but cannot be told is marked to be ignored, so that it is not taught as
-    background. Look at the contact sheets before you train: boxes are orange, ignored regions
-    dashed blue.
+    With --from-motion, the footage of a camera that stands still. What differs from the empty
+    scene and has the size that a person has at that place becomes a box; what moves but cannot be
+    told is marked to be ignored, so that it is not taught as background.
+
+    With --teacher, PICTURES (a folder, a video, a data set that lacks labels) get what a bigger
+    detector sees in them. What it is sure of becomes a box, what it is unsure of a region to
+    ignore; pictures that have labels keep them.
+
+    Look at the contact sheets before you train: boxes are orange, ignored regions dashed blue.
 
     \b
     Examples:
       tartlet label --from-motion footage.avi --frames 1-500 --output data
       tartlet label --from-motion footage.avi --output data2 --refine runs/latest/parent.safetensors
+      tartlet label photos --teacher big.safetensors --validation labelled --output data
     \b
     Next:  tartlet train data
     \b
     JSON: {dataset, pictures, boxes, ignored, sheets: [file]}
     """
-    from tartlet_host.dataset.from_motion import label_from_motion
-    from tartlet_host.dataset.sample import count
-    from tartlet_host.progress import bar
+    from tartlet_shared import errors
 
-    with bar("Labelling from motion", quiet=as_json) as report:
-        labelled = label_from_motion(
-            footage, output, label, first=frames[0], last=frames[1], progress=report
+    if footage is not None and teacher is None and pictures is None:
+        labelled = _from_motion(footage, output, frames, label, as_json)
+        if model is not None:
+            labelled = _refined(labelled, model, output, as_json)
+    elif teacher is not None and pictures is not None and footage is None:
+        labelled = _taught(pictures, teacher, output, sure, unsure, validation, as_json)
+    else:
+        raise errors.UsageError(
+            "say where the labels come from: motion in FOOTAGE, or a TEACHER for PICTURES",
+            hint="tartlet label --from-motion FOOTAGE, or tartlet label PICTURES --teacher MODEL",
         )
-    if model is not None:
-        labelled = _refined(labelled, model, output, as_json)
-    pictures = len(labelled.dataset.samples)
+    _tell(labelled, output, as_json)
+
+
+def _tell(labelled: Labelled, output: Path, as_json: bool) -> None:
+    from tartlet_host.dataset.sample import count
+
+    number = len(labelled.dataset.samples)
     boxes, ignored = count(labelled.dataset)
     if as_json:
         print_json(
             {
                 "dataset": str(labelled.path),
-                "pictures": pictures,
+                "pictures": number,
                 "boxes": boxes,
                 "ignored": ignored,
                 "sheets": [str(sheet) for sheet in labelled.sheets],
             }
         )
         return
-    click.echo(f"{labelled.path}: {pictures} frames, {boxes} boxes, {ignored} regions to ignore")
+    click.echo(f"{labelled.path}: {number} pictures, {boxes} boxes, {ignored} regions to ignore")
     if not boxes:
-        say("nothing was labelled: does the camera stand still, and do whole things move?")
+        say("nothing was labelled: does the camera stand still, does the teacher know what it is?")
     say(f"look at {output / 'sheets'}; next: tartlet train {output}")
+
+
+def _from_motion(
+    footage: Path, output: Path, frames: tuple[int, int | None], label: str, as_json: bool
+) -> Labelled:
+    from tartlet_host.dataset.from_motion import label_from_motion
+    from tartlet_host.progress import bar
+
+    with bar("Labelling from motion", quiet=as_json) as report:
+        return label_from_motion(
+            footage, output, label, first=frames[0], last=frames[1], progress=report
+        )
+
+
+def _taught(
+    pictures: Path,
+    teacher: Path,
+    output: Path,
+    sure: float | None,
+    unsure: float | None,
+    validation: Path | None,
+    as_json: bool,
+) -> Labelled:
+    from tartlet_host.dataset import pseudo
+    from tartlet_host.dataset.from_motion import save
+    from tartlet_host.dataset.read import read_dataset
+    from tartlet_host.evaluate.predictor import open_predictor
+    from tartlet_host.progress import bar
+    from tartlet_shared import errors
+
+    if validation is not None and (sure is not None or unsure is not None):
+        raise errors.UsageError("--validation finds the scores that --sure and --unsure would set")
+    judges = None if validation is None else read_dataset(validation)
+    # A bare model file has no labels inside: the labelled pictures name them, if there are any.
+    names = None if judges is None else judges.labels
+    predictor = open_predictor(teacher, labels=names, threads=None)
+    dataset = read_dataset(pictures, labels=predictor.labels, unlabelled=True)
+    if judges is not None:
+        with bar("Finding the thresholds", quiet=as_json) as report:
+            thresholds = pseudo.measured(predictor, judges, progress=report)
+        for name, high, low in zip(
+            predictor.labels, thresholds.sure, thresholds.unsure, strict=True
+        ):
+            say(f"{name}: a box from a score of {high:.2f}, ignored from {low:.2f}")
+    else:
+        thresholds = pseudo.fixed(
+            len(predictor.labels),
+            pseudo.SURE if sure is None else sure,
+            pseudo.UNSURE if unsure is None else unsure,
+        )
+    with bar("Labelling with the teacher", quiet=as_json) as report:
+        labelled = pseudo.pseudo_label(dataset, predictor, thresholds, progress=report)
+    return save(labelled, output, f"Made by tartlet with {teacher.name} as teacher, not by hand.")
 
 
 def _refined(labelled: Labelled, model: Path, output: Path, as_json: bool) -> Labelled:

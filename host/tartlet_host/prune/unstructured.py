@@ -39,10 +39,11 @@ class LayerSparsity:
 
 
 def zero_smallest(network: Detector, share: float) -> None:
-    """Set that part of all convolution weights to zero, the smallest in magnitude, in place.
+    """Set that part of the convolution weights to zero, the smallest in magnitude, in place.
 
     One threshold holds for the whole network, so layers with small weights lose more. Weights are
-    compared as they are stored, norms not folded in; norms and biases stay.
+    compared as they are stored, norms not folded in. Norms, biases and the heads' last layers,
+    whose weights are small and few, stay.
 
     Args:
         network: any.
@@ -55,7 +56,7 @@ def zero_smallest(network: Detector, share: float) -> None:
 
 
 def zero_below(network: Detector, threshold: float) -> None:
-    """Set every convolution weight of a smaller magnitude to zero, in place."""
+    """Set weights of a smaller magnitude to zero, in place; what stays is as in `zero_smallest`."""
     _zero(network, float(np.nextafter(np.float32(threshold), np.float32(0))))
 
 
@@ -83,4 +84,9 @@ def sizes(network: Detector) -> tuple[int, int]:
 
 
 def _layers(network: Detector) -> list[nn.Conv2d]:
-    return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    outputs = {layer for head in network.heads for layer in (head.score, head.box)}
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and module not in outputs
+    ]
