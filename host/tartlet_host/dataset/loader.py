@@ -10,18 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tartlet_host.dataset import augment
 from tartlet_host.dataset.ahead import run_ahead
-from tartlet_host.dataset.augment import Picture, View
-from tartlet_host.dataset.mix import Drawn
+from tartlet_host.dataset.augment import Picture
 from tartlet_host.dataset.picture_cache import PictureStore
 from tartlet_host.dataset.placed_boxes import PlacedBoxes
-from tartlet_host.dataset.sample import Dataset, Sample
+from tartlet_host.dataset.sample import Dataset
+from tartlet_host.dataset.training_picture import draw_plain
 from tartlet_host.dataset.training_plan import planner
 from tartlet_host.dataset.workers import DrawnStep, draw_here, draw_in_processes, drawing
 from tartlet_host.model.assigner import Targets
 from tartlet_host.recipe import InputRecipe, TrainRecipe
-from tartlet_shared import letterbox
 from tartlet_shared.errors import ConfigError
 
 __all__ = ["Batch", "PictureStore", "normalise", "plain_batches", "training_batches"]
@@ -100,16 +98,9 @@ def plain_batches(
     """All pictures once, in order, letterboxed and nothing else; the last batch may be smaller."""
     for start in range(0, len(dataset.samples), batch_size):
         samples = dataset.samples[start : start + batch_size]
-        drawn = [plain(sample, store, canvas) for sample in samples]
+        drawn = [draw_plain(sample, store.get(sample), canvas) for sample in samples]
         pictures = np.stack([picture for picture, _ in drawn])
         yield Batch(normalise(pictures), pad_targets([boxes for _, boxes in drawn]))
-
-
-def plain(sample: Sample, store: PictureStore, canvas: InputRecipe) -> Drawn:
-    """A picture letterboxed and nothing else."""
-    placed = letterbox.fit(sample.width, sample.height, canvas.width, canvas.height)
-    picture = augment.render(store.get(sample), placed, View())
-    return picture, augment.move_boxes(sample, placed, View())
 
 
 def normalise(pictures: Picture) -> torch.Tensor:

@@ -9,7 +9,6 @@ from tartlet_host.dataset.disk_cache import DiskCache
 from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import PicturePlace, Sample
 from tartlet_host.recipe import InputRecipe
-from tartlet_shared import letterbox
 
 # Pictures are kept at up to this many times the size they have on the canvas: enough for the
 # zooms of augmentation, and a phone's twelve megapixels do not fill the memory.
@@ -95,6 +94,5 @@ def largest_kept(canvas: InputRecipe) -> int:
 
 def kept_size(width: int, height: int, canvas: InputRecipe) -> tuple[int, int]:
     """Width and height at which a picture is kept: at most `KEPT_SCALE` times its canvas size."""
-    fitted = letterbox.fit(width, height, canvas.width, canvas.height)
-    scale = min(1.0, KEPT_SCALE * min(fitted.width / width, fitted.height / height))
+    scale = min(1.0, KEPT_SCALE * min(canvas.width / width, canvas.height / height))
     return max(1, round(width * scale)), max(1, round(height * scale))

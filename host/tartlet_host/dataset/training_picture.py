@@ -51,6 +51,13 @@ def draw(plan: Plan, picture_of: PictureOf, canvas: InputRecipe, recipe: Augment
     return develop(pixels, draw_look(rng, recipe), rng), boxes
 
 
+def draw_plain(sample: Sample, picture: Picture, canvas: InputRecipe) -> Drawn:
+    """A picture letterboxed and nothing else."""
+    placed = letterbox.fit(sample.width, sample.height, canvas.width, canvas.height)
+    plain = augment.View()
+    return augment.render(picture, placed, plain), augment.move_boxes(sample, placed, plain)
+
+
 def _view(
     sample: Sample,
     picture: Picture,

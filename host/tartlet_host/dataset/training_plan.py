@@ -91,7 +91,8 @@ def planner(dataset: Dataset, run: TrainRecipe) -> Planner:
         # Negative in the first steps, where echoes and windows reach back before the start.
         read = use // run.echo - use % run.echo * run.batch_size
         mix, count = _mix(rng, run.augment)
-        earlier = [order(read - 1 - int(rng.integers(window))) for _ in range(count)]
+        back = rng.choice(window, count, replace=False) if count else ()
+        earlier = [order(read - 1 - int(reads)) for reads in back]
         pasted = int(rng.integers(run.augment.paste + 1))
         donors: list[Donor] = []
         if pasted:
