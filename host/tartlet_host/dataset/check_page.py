@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import markupsafe
 import numpy as np
@@ -28,6 +28,15 @@ _SHEET = 24  # pictures
 _FINDINGS_SHOWN = 12  # of a kind, in words
 _PICTURES_SHOWN = 8  # of a kind
 _EXTREMES = 4  # darkest, brightest
+_PAIRED = {
+    "leak",
+    "near-leak",
+    "video-on-both-sides",
+    "video-shuffled",
+    "listed-twice",
+    "duplicate",
+    "near-duplicate",
+}
 _MOST_BOXES = 200  # drawn on one thumbnail
 
 _log = logging.getLogger(__name__)
@@ -147,20 +156,25 @@ def _part(name: str, part: Part, thumbnails: _Thumbnails) -> dict[str, object]:
 def _groups(report: CheckReport, thumbnails: _Thumbnails) -> Iterator[Group]:
     for kind, each in groupby(report.findings, key=lambda finding: finding.kind):
         findings = list(each)
-        paired = kind in ("leak", "near-leak", "video-on-both-sides", "listed-twice") or (
-            kind in ("duplicate", "near-duplicate")
-        )
-        pictures = []
-        for finding in findings[:_PICTURES_SHOWN]:
-            shown = thumbnails.each((place, place.part) for place in finding.places)
-            pictures += [shown] if paired else [[one] for one in shown]
+        paired = kind in _PAIRED
+        if paired:
+            pictures = [
+                thumbnails.each((place, place.part) for place in finding.places)
+                for finding in findings[:_PICTURES_SHOWN]
+            ]
+        else:
+            # The first picture of each finding, then the second of each, and so on.
+            turns = zip_longest(*(finding.places for finding in findings[:_FINDINGS_SHOWN]))
+            places = [place for turn in turns for place in turn if place is not None]
+            shown = thumbnails.each((place, place.part) for place in places[:_PICTURES_SHOWN])
+            pictures = [[one] for one in shown]
         yield Group(
             level=KINDS[kind].level,
             title=KINDS[kind].title,
             count=report.counts[kind],
             findings=findings[:_FINDINGS_SHOWN],
             hints=list(dict.fromkeys(finding.hint for finding in findings if finding.hint)),
-            pictures=[row for row in pictures if row][:_PICTURES_SHOWN],
+            pictures=[row for row in pictures if row],
         )
 
 

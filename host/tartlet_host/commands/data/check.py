@@ -108,7 +108,7 @@ def command(
         raise errors.DatasetError(
             f"{wrong} error{'s' * (wrong > 1)} in the data set",
             where=str(dataset),
-            hint="mend them first; with -o check.html you see them",
+            hint=f"mend them first; {output or 'with -o check.html a page'} shows them",
         )
     if not as_json and not validation:
         say(f"next: tartlet data split {dataset} -o data")
@@ -141,5 +141,5 @@ def _print(report: CheckReport) -> None:
             click.echo(f"  and {count - _SHOWN} more")
         for hint in dict.fromkeys(finding.hint for finding in findings[:_SHOWN]):
             click.echo(f"  what to do: {hint}")
-    errors_, warnings = report.number_of("error"), report.number_of("warning")
-    click.echo(f"{errors_} errors, {warnings} warnings")
+    numbers = {level: report.number_of(level) for level in ("error", "warning")}
+    click.echo(", ".join(f"{n} {level}{'s' * (n != 1)}" for level, n in numbers.items()))
