@@ -42,7 +42,7 @@ def _weights(channels_first: bool = True) -> tuple[NDArray[Any], NDArray[Any]]:
     return weight * gain, np.full(2, DULL, np.float32)
 
 
-def _cells(width: int, height: int) -> NDArray[np.float32]:
+def _cells(width: int, height: int) -> NDArray[Any]:
     """Left, top, right, bottom of every cell, (n, 4), row by row, pixels."""
     y, x = np.mgrid[0 : height // CELL, 0 : width // CELL].astype(np.float32) * CELL
     corners = np.stack([x, y, x + CELL, y + CELL], -1)
@@ -141,7 +141,7 @@ def tflite_ssd(
 ) -> Path:
     """An SSD with TFLite's own post-processing operator, channels last, pixels in -1..1."""
     from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import flexbuffers
+    from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
     weight, bias = _weights()
     # From 0..1 to -1..1, and a column of background before the classes, which the operator skips.

@@ -92,7 +92,7 @@ def _without_numbers(lines: list[str]) -> list[str]:
 
 def _inside_onnx(path: Path) -> list[str] | None:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.load(path, load_external_data=False)

@@ -59,7 +59,7 @@ def opened(path: Path, size: Size | None = None) -> Iterator[tuple[Path, Runtime
 def _fixed(path: Path, folder: Path, size: Size | None) -> Path:
     """`path`, or a copy of it in `folder` in which open sizes are fixed."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.load(path, load_external_data=False)

@@ -26,17 +26,13 @@ def order_of(path: Path, runtime: Runtime) -> tuple[int, int, int, int] | None:
         interpreter: Any = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
         # The list of operators has no public name; without it the values decide.
-        operators = getattr(interpreter, "_get_ops_details", list)()
+        operators: list[Any] = getattr(interpreter, "_get_ops_details", list)()
     _, outputs = named_details(interpreter)
     place_of = {detail["index"]: place for place, (_, detail) in enumerate(outputs)}
     for operator in operators:
         if operator["op_name"] == _OPERATOR and len(operator["outputs"]) == 4:
-            places = [place_of.get(int(index)) for index in operator["outputs"]]
-            boxes, classes, scores, count = places
-            if None not in places:
-                assert boxes is not None
-                assert classes is not None
-                assert scores is not None
-                assert count is not None
+            indices = [int(index) for index in operator["outputs"]]
+            if all(index in place_of for index in indices):
+                boxes, classes, scores, count = (place_of[index] for index in indices)
                 return boxes, classes, scores, count
     return None

@@ -73,10 +73,10 @@ def complete(
             score_threshold=score_threshold,
         )
     rows = [each[0].T if shape.transposed else each[0] for each in values]
-    scores = np.concatenate([each[:, 4:].ravel() for each in rows])
-    if scores.min() < -_ROUNDING or scores.max() > 1 + _ROUNDING:
+    chances = np.concatenate([each[:, 4:].ravel() for each in rows])
+    if chances.min() < -_ROUNDING or chances.max() > 1 + _ROUNDING:
         raise _odd(
-            f"its scores lie between {scores.min():.3g} and {scores.max():.3g}, not 0 and 1",
+            f"its scores lie between {chances.min():.3g} and {chances.max():.3g}, not 0 and 1",
             outputs,
             where,
         )

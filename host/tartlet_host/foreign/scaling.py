@@ -58,7 +58,9 @@ def preprocessing_for(
         placed = fit
     else:
         notes.append(f"pictures are placed by {placed} (--fit)")
-    mean, std, means, stds = 0.0, 1.0, (), ()
+    mean, std = 0.0, 1.0
+    means: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
     if tensor.affine is not None:
         lowest = -128 if tensor.dtype == "int8" else 0
         mean, std = float(tensor.affine.zero_point - lowest), 1.0 / tensor.affine.scale
