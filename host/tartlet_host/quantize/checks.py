@@ -66,11 +66,16 @@ def float_agrees(
             )
 
 
-def int8_is_usable(path: Path, preprocessing: Preprocessing) -> None:
+def int8_is_usable(path: Path, preprocessing: Preprocessing, *, mixed: bool = False) -> None:
     """Check the scales of an int8 TFLite model.
 
     Scores and boxes need scales of their own: where an exporter joined them, the scores, a hundred
     times smaller, all rounded to one value and nothing was ever detected.
+
+    Args:
+        path: the model.
+        preprocessing: what goes in.
+        mixed: layers may be float, the first and the last ones too.
 
     Raises:
         ConversionFailed: the input is not exact, or a scale is too coarse.
@@ -78,12 +83,15 @@ def int8_is_usable(path: Path, preprocessing: Preprocessing) -> None:
     loaded = loads(path, "litert")
     exact = 1.0 / preprocessing.std
     affine = loaded.input.affine
-    if affine is None or affine.zero_point != round(preprocessing.mean) - 128:
-        raise _coarse(f"the input has quantization {affine}", path)
-    if not np.isclose(affine.scale, exact, rtol=1e-5):
-        raise _coarse(f"the input's scale is {affine.scale}, pixels are {exact} apart", path)
+    if not mixed or affine is not None:
+        if affine is None or affine.zero_point != round(preprocessing.mean) - 128:
+            raise _coarse(f"the input has quantization {affine}", path)
+        if not np.isclose(affine.scale, exact, rtol=1e-5):
+            raise _coarse(f"the input's scale is {affine.scale}, pixels are {exact} apart", path)
     limits = (LARGEST_SCORE_STEP, LARGEST_BOX_STEP)
     for place, tensor in enumerate(loaded.outputs):
+        if mixed and tensor.affine is None:
+            continue
         step = _step(tensor, path)
         if step > limits[place % 2]:
             what = "boxes" if place % 2 else "scores"

@@ -1,4 +1,4 @@
-"""TFLite models: float through litert-torch, int8 through ai-edge-quantizer.
+"""TFLite models: float through litert-torch, smaller ones through ai-edge-quantizer.
 
 Both libraries print and warn a lot; `tartlet_host.quantize.conversion` runs them in a process of
 their own whose output goes to the log.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,12 @@ from tartlet_host.files import write_atomically
 from tartlet_host.model.detector import Detector
 from tartlet_host.model.export import ExportWrapper
 from tartlet_host.quantize import checks, description
-from tartlet_host.quantize.calibration import Calibration
 from tartlet_host.quantize.folding import export_module
+from tartlet_host.quantize.ranges import Range
 from tartlet_host.recipe import Recipe
 from tartlet_shared import errors
 from tartlet_shared.detections import FloatArray
 from tartlet_shared.manifest import Preprocessing
-
-SIGNATURE = "serving_default"
 
 
 def available() -> bool:
@@ -55,34 +55,84 @@ def convert_float(detector: Detector, recipe: Recipe, path: Path) -> None:
     checks.float_agrees(path, "litert", example.numpy(), expected)
 
 
-def convert_int8(float_path: Path, calibration: Calibration, path: Path) -> None:
+def convert_float16(float_path: Path, path: Path) -> None:
+    """Store the weights of a float TFLite model in 16 bits: half the size, computed in float.
+
+    Raises:
+        ConversionFailed: the quantizer fails, or the file does not load.
+    """
+    recipes = _library("ai_edge_quantizer.recipe_manager")
+    manager = recipes.RecipeManager()
+    manager.add_weight_only_config(
+        ".*", _every_operator(), 16, algorithm_key=recipes.AlgorithmName.FLOAT_CASTING
+    )
+    _quantize(float_path, manager.get_quantization_recipe(), {}, path, "float16 TFLite")
+    checks.loads(path, "litert")
+
+
+def convert_dynamic(float_path: Path, path: Path) -> None:
+    """Weights int8 per channel; the runtime finds each activation's range anew in every picture.
+
+    Raises:
+        ConversionFailed: the quantizer fails, or the file does not load.
+    """
+    recipes = _library("ai_edge_quantizer.recipe")
+    _quantize(float_path, recipes.dynamic_wi8_afp32(), {}, path, "dynamic TFLite")
+    checks.loads(path, "litert")
+
+
+def convert_int8(
+    float_path: Path,
+    ranges: Mapping[str, Range],
+    canvas: Preprocessing,
+    path: Path,
+    *,
+    float_operators: Sequence[str] = (),
+) -> None:
     """Quantize a float TFLite model: weights int8 per channel, activations int8, in and out too.
 
-    The ranges are the smallest and largest value of each activation over the calibration pictures;
-    the input's is that of the pixels 0 to 255, so that the device's conversion is exact.
+    Args:
+        float_path: the model.
+        ranges: of every activation, by tensor name; the input's is replaced by that of the pixels
+            0 to 255, so that the device's conversion is exact.
+        canvas: what goes in.
+        path: where the result goes.
+        float_operators: names of operators that stay float, as in `graph.Layer.operators`.
 
     Raises:
         ConversionFailed: the quantizer fails, or the result is too coarse to be of use.
     """
-    quantizer = _library("ai_edge_quantizer.quantizer")
     recipes = _library("ai_edge_quantizer.recipe")
-    calibrator = _library("ai_edge_quantizer.calibrator")
-    canvas = calibration.preprocessing
-    try:
-        signature_input, tensor_input = _input_names(float_path)
-        work = quantizer.Quantizer(str(float_path), recipes.static_wi8_ai8())
-        ranges = work.calibrate(
-            {SIGNATURE: [{signature_input: each} for each in calibration.tensors()]},
-            num_threads=1,
-            # Four times as fast as the default, which copies every activation to Python.
-            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
+    managers = _library("ai_edge_quantizer.recipe_manager")
+    manager = managers.RecipeManager()
+    manager.load_quantization_recipe(recipes.static_wi8_ai8())
+    for name in float_operators:
+        manager.add_quantization_config(
+            f"^{re.escape(name)};?$",
+            _every_operator(),
+            algorithm_key=managers.AlgorithmName.NO_QUANTIZE,
         )
-        ranges[tensor_input] = _pixel_range(canvas)
-        content = bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
+    given = {
+        name: {"min": np.array([each.low]), "max": np.array([each.high])}
+        for name, each in ranges.items()
+    }
+    given[_input_tensor(float_path)] = _pixel_range(canvas)
+    _quantize(float_path, manager.get_quantization_recipe(), given, path, "int8 TFLite")
+    checks.int8_is_usable(path, canvas, mixed=bool(float_operators))
+
+
+def _quantize(float_path: Path, recipe: Any, ranges: dict[str, Any], path: Path, what: str) -> None:
+    quantizer = _library("ai_edge_quantizer.quantizer")
+    try:
+        work = quantizer.Quantizer(str(float_path), recipe)
+        content = bytes(work.quantize(ranges or None, enable_progress_report=False).quantized_model)
     except Exception as error:  # as above
-        raise _failed("int8 TFLite", error, path) from error
+        raise _failed(what, error, path) from error
     write_atomically(path, content)
-    checks.int8_is_usable(path, canvas)
+
+
+def _every_operator() -> Any:
+    return _library("ai_edge_quantizer.qtyping").TFLOperationName.ALL_SUPPORTED
 
 
 def probe(canvas: Preprocessing) -> torch.Tensor:
@@ -98,11 +148,9 @@ def _pixel_range(canvas: Preprocessing) -> dict[str, FloatArray]:
     return {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
 
 
-def _input_names(path: Path) -> tuple[str, str]:
-    """The input's name in the signature, and the name of its tensor."""
+def _input_tensor(path: Path) -> str:
     interpreter = _library("ai_edge_litert.interpreter").Interpreter(model_path=str(path))
-    (name,) = interpreter.get_signature_list()[SIGNATURE]["inputs"]
-    return name, interpreter.get_input_details()[0]["name"]
+    return str(interpreter.get_input_details()[0]["name"])
 
 
 def _library(name: str) -> Any:
