@@ -14,7 +14,16 @@ import numpy as np
 
 from tartlet_shared import affine, decode, errors, letterbox, manifest, messages, nms, wire
 from tartlet_shared.affine import Affine
-from tartlet_shared.manifest import CellDecoding, Level, Tensor
+from tartlet_shared.manifest import (
+    CellDecoding,
+    ClassDecoding,
+    Decoding,
+    EndToEndDecoding,
+    Level,
+    SsdDecoding,
+    Tensor,
+    YoloDecoding,
+)
 
 GEOMETRY = letterbox.fit(64, 48, 32, 32)
 STEP = Affine(scale=0.1, zero_point=0)
@@ -24,6 +33,14 @@ HEAD = (
 )
 FLOAT_HEAD = tuple(Tensor(name=each.name, shape=each.shape, dtype="float32") for each in HEAD)
 DECODING = CellDecoding(levels=(Level(stride=8, scores=0, boxes=1),))
+
+FOREIGN: tuple[tuple[Decoding, tuple[tuple[int, ...], ...]], ...] = (
+    (SsdDecoding(boxes=0, classes=1, scores=2, count=3), ((1, 4, 4), (1, 4), (1, 4), (1,))),
+    (YoloDecoding(output=0, transposed=False, objectness=True, units="parts"), ((1, 9, 8),)),
+    (YoloDecoding(output=0, transposed=True, objectness=False, units="pixels"), ((1, 7, 9),)),
+    (EndToEndDecoding(output=0, units="pixels"), ((1, 9, 6),)),
+    (ClassDecoding(output=0, activation="softmax"), ((1, 3),)),
+)
 
 
 def fuzz_wire(data: bytes) -> None:
@@ -58,6 +75,16 @@ def fuzz_decode(data: bytes) -> None:
         decode.decode(outputs, FLOAT_HEAD, DECODING, GEOMETRY)
 
 
+def fuzz_foreign(data: bytes) -> None:
+    """Other models' outputs of any value, NaN and infinity among them."""
+    real = np.frombuffer(data.ljust(400, b"\0")[:400], np.float32)
+    for decoding, shapes in FOREIGN:
+        tensors = [Tensor(name="out", shape=shape, dtype="float32") for shape in shapes]
+        outputs = [np.resize(real, shape) for shape in shapes]
+        with np.errstate(all="ignore"):
+            decode.decode(outputs, tensors, decoding, GEOMETRY, classes=3)
+
+
 def fuzz_geometry(data: bytes) -> None:
     """Letterbox, quantization and suppression of any numbers."""
     sizes = np.frombuffer(data.ljust(8, b"\1")[:8], np.uint16).astype(int) + 1
@@ -79,6 +106,7 @@ TARGETS = {
     "manifest": fuzz_manifest,
     "detections": fuzz_detections,
     "decode": fuzz_decode,
+    "foreign": fuzz_foreign,
     "geometry": fuzz_geometry,
 }
 
