@@ -71,8 +71,8 @@ def develop(canvas: Picture, look: Look, rng: np.random.Generator) -> Picture:
         # A byte looked up in the normal distribution's quantiles: ten times as fast as drawing
         # from the distribution.
         drawn = np.frombuffer(rng.bytes(canvas.size), np.uint8).reshape(canvas.shape)
-        grain = cv2.LUT(drawn, (look.grain * _quantiles()).round().astype(np.int16))
-        canvas = np.asarray(cv2.add(canvas, grain, dtype=cv2.CV_8U), np.uint8)
+        grain = cv2.LUT(drawn, (look.grain * _quantiles() + 128).round().astype(np.uint8))
+        canvas = np.asarray(cv2.addWeighted(canvas, 1.0, grain, 1.0, -128.0), np.uint8)
     return canvas
 
 
