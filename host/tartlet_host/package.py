@@ -38,6 +38,9 @@ LONGEST_SIDE = 1024
 THRESHOLDS = (0.1, 0.7)
 """A score threshold beyond these is a sign of too few validation pictures."""
 
+LEAST_BOXES = 20
+"""Of a class in the validation pictures, for a score threshold of its own."""
+
 NEEDED_MARGIN = 2 * health.SCORE_MARGIN
 """A golden picture is good when no score in it is this close to the threshold: processors round
 differently, and a detection that comes and goes tests nothing."""
@@ -183,6 +186,17 @@ def score_threshold(metrics: Metrics) -> float:
     return min(max(metrics.best.threshold, low), high)
 
 
+def score_thresholds(metrics: Metrics) -> tuple[float, ...]:
+    """The same for each class; one with fewer than `LEAST_BOXES` takes the one for all together."""
+    low, high = THRESHOLDS
+    return tuple(
+        round(min(max(each.best.threshold, low), high), 2)
+        if each.boxes >= LEAST_BOXES
+        else round(score_threshold(metrics), 2)
+        for each in metrics.classes
+    )
+
+
 def provenance(predictor: ModelPredictor) -> dict[str, str]:
     """How a model file came here: its name and what ran it on the laptop."""
     return {
@@ -194,7 +208,7 @@ def provenance(predictor: ModelPredictor) -> dict[str, str]:
 
 def _judge(rgb: Picture, predictor: ModelPredictor) -> GoldenPicture:
     found = predictor.predict(rgb)
-    threshold = predictor.score_threshold
+    threshold = np.array(predictor.thresholds, np.float32)[found.class_id]
     margin = float(np.abs(found.score - threshold).min()) if len(found) else 0.0
     return GoldenPicture(rgb, int((found.score >= threshold).sum()), margin)
 

@@ -16,9 +16,11 @@ from tartlet_device.detector import Detector
 from tartlet_host import cli, package
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.sample import Dataset, Sample
+from tartlet_host.evaluate import mean_average_precision as precision
 from tartlet_host.evaluate.predictor import ModelPredictor, open_predictor
 from tartlet_shared import bundle, errors, manifest
 from tartlet_shared.bundle import Bundle
+from tartlet_shared.detections import Detections
 
 BRIGHT = Path(__file__).parents[1] / "golden" / "device" / "bright_int8.tflite"
 
@@ -243,3 +245,26 @@ def test_the_command_packages_and_sets_the_best_threshold(tmp_path: Path) -> Non
     opened = bundle.open_bundle(tmp_path / "bundle")
     assert opened.manifest.metrics["best_threshold"] > 0.7
     assert opened.manifest.decoding.score_threshold == made["threshold"] == 0.7
+
+
+def test_each_class_gets_the_threshold_that_suits_it() -> None:
+    """Cats are seen with high scores and dogs with low ones; of cows there are too few to tell."""
+    samples, found = [], []
+    for kind, score, count in ((0, 0.65, 20), (1, 0.25, 20), (2, 0.5, 19)):
+        for _ in range(count):
+            box = np.array([[10, 10, 50, 50]], np.float32)
+            samples.append(
+                Sample(Path("none.png"), 100, 100, box, np.array([kind]), np.array([False]))
+            )
+            wrong = np.array([[60, 60, 90, 90]], np.float32)
+            found.append(
+                Detections(
+                    np.concatenate([box, wrong]),
+                    np.array([score, score - 0.1], np.float32),
+                    np.array([kind, kind]),
+                )
+            )
+    metrics = precision.measure(Dataset(("cat", "dog", "cow"), tuple(samples)), found)
+    cat, dog, cow = package.score_thresholds(metrics)
+    assert (cat, dog) == (0.6, 0.2)
+    assert cow == round(package.score_threshold(metrics), 2)

@@ -15,8 +15,8 @@ from tartlet_host.commands.options import data_option, json_option, print_json, 
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),
-    help="Labelled pictures: the score threshold is set where F1 is best on them, and the "
-    "figures go into the manifest.",
+    help="Labelled pictures: each class's score threshold is set where F1 is best on them, and "
+    "the figures go into the manifest.",
 )
 @click.option(
     "--threshold",
@@ -53,7 +53,8 @@ def command(
     \b
     Next:  tartlet push runs/latest/bundle
     \b
-    JSON: {bundle, digest, name, runtime, bytes, files, golden, threshold}
+    JSON: {bundle, digest, name, runtime, bytes, files, golden, threshold,
+           thresholds: {label: score}}
     """
     from tartlet_host import package, runs
     from tartlet_host.dataset.fingerprint import fingerprint
@@ -66,6 +67,7 @@ def command(
         model = runs.latest("pruned-int8.tflite")
     data = read_dataset(dataset)
     figures: dict[str, float] = {}
+    thresholds: float | tuple[float, ...] | None = threshold
     if validation is not None:
         held_out = read_dataset(validation)
         probe = open_predictor(model, labels=data.labels)
@@ -74,8 +76,8 @@ def command(
             found = precision.predict_all(probe, aligned, progress=report)
         metrics = precision.measure(aligned, found)
         figures = metrics.figures()
-        threshold = package.score_threshold(metrics) if threshold is None else threshold
-    predictor = open_predictor(model, labels=data.labels, score_threshold=threshold)
+        thresholds = package.score_thresholds(metrics) if threshold is None else threshold
+    predictor = open_predictor(model, labels=data.labels, score_threshold=thresholds)
     with bar("Choosing golden pictures", quiet=as_json) as report:
         golden = package.choose_golden(predictor, data, progress=report)
     built = package.build_bundle(
@@ -102,14 +104,19 @@ def command(
                 "files": len(manifest.files),
                 "golden": len(manifest.golden),
                 "threshold": manifest.decoding.score_threshold,
+                "thresholds": dict(zip(manifest.labels, predictor.thresholds, strict=True)),
             }
         )
         return
+    limits = ", ".join(
+        f"{label} {limit:.2f}"
+        for label, limit in zip(manifest.labels, manifest.decoding.class_thresholds, strict=False)
+    )
     expected = sum(len(each.detections) for each in manifest.golden)
     click.echo(f"{built.folder}  {size(total)}  {built.digest[:12]}")
     click.echo(
         f"  {manifest.name} for {manifest.runtime}, score threshold "
-        f"{manifest.decoding.score_threshold:.2f}, {expected} objects in "
+        f"{limits or format(manifest.decoding.score_threshold, '.2f')}, {expected} objects in "
         f"{len(manifest.golden)} golden pictures"
     )
     say(f"next: tartlet push {built.folder}")

@@ -23,6 +23,8 @@ from tartlet_shared.manifest import MANIFEST_NAME, Decoding, Preprocessing
 EVALUATION_THRESHOLD = 0.01
 """Average precision looks at the whole curve, so nearly everything found must come in."""
 
+Threshold = float | tuple[float, ...]
+
 RUNTIME_OF_SUFFIX = {".tflite": "litert", ".onnx": "onnx", ".safetensors": "torch"}
 
 
@@ -105,7 +107,7 @@ def open_predictor(
     path: Path,
     *,
     labels: tuple[str, ...] | None = None,
-    score_threshold: float | None = None,
+    score_threshold: Threshold | None = None,
     threads: int | None = 1,
 ) -> ModelPredictor:
     """Open a checkpoint (.safetensors), a bundle's folder or a model file (.tflite, .onnx).
@@ -114,7 +116,7 @@ def open_predictor(
         path: what to open.
         labels: class names for a bare model file, which has none inside; a checkpoint and a bundle
             bring their own.
-        score_threshold: replaces the model's own, those of its classes too.
+        score_threshold: replaces the model's own; one for all classes, or one for each.
         threads: for inference.
 
     Raises:
@@ -141,7 +143,9 @@ def open_predictor(
     return _predictor(path, path, loaded, canvas, labels, score_threshold)
 
 
-def _open_bundle(path: Path, score_threshold: float | None, threads: int | None) -> ModelPredictor:
+def _open_bundle(
+    path: Path, score_threshold: Threshold | None, threads: int | None
+) -> ModelPredictor:
     opened = bundle.open_bundle(path if path.is_dir() else path.parent)
     with native_output_dropped():
         detector = Detector.open(opened, threads=threads)
@@ -150,7 +154,7 @@ def _open_bundle(path: Path, score_threshold: float | None, threads: int | None)
 
 
 def _open_checkpoint(
-    path: Path, score_threshold: float | None, threads: int | None
+    path: Path, score_threshold: Threshold | None, threads: int | None
 ) -> ModelPredictor:
     # torch takes seconds to import, and a model file is evaluated without it.
     from tartlet_host.evaluate.torch_runtime import TorchRuntime
@@ -168,14 +172,19 @@ def _predictor(
     runtime: Runtime,
     canvas: Preprocessing,
     labels: tuple[str, ...],
-    score_threshold: float | None,
+    score_threshold: Threshold | None,
 ) -> ModelPredictor:
     own = description.decoding_of(canvas, runtime.outputs, labels, where=str(path))
     decoding = _with_threshold(own, score_threshold)
     return ModelPredictor(path, Detector(runtime, canvas, decoding, labels), model_path)
 
 
-def _with_threshold(decoding: Decoding, score_threshold: float | None) -> Decoding:
-    if score_threshold is None:
+def _with_threshold(decoding: Decoding, threshold: Threshold | None) -> Decoding:
+    if threshold is None:
         return decoding
-    return msgspec.structs.replace(decoding, score_threshold=score_threshold, class_thresholds=())
+    each = threshold if isinstance(threshold, tuple) else (threshold,)
+    return msgspec.structs.replace(
+        decoding,
+        score_threshold=min(each),
+        class_thresholds=each if len(set(each)) > 1 else (),
+    )
