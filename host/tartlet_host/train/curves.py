@@ -41,7 +41,7 @@ def rate_curve(found: RateCurve, current: float) -> bytes:
                 color=INK,
                 fontsize=9,
             )
-        axis.set_title("The rate at which the loss falls well", loc="left", fontsize=11)
+        axis.set_title("The rate at which the loss falls fastest", loc="left", fontsize=11)
         return _png(figure)
 
 

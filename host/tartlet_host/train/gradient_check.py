@@ -117,16 +117,16 @@ def _error(
 ) -> float:
     """Relative difference for one weight of a parameter, drawn among the larger gradients."""
     assert parameter.grad is not None
-    gradients = parameter.grad.reshape(-1)
-    strong = torch.topk(gradients.abs(), max(1, len(gradients) // 4)).indices
-    place = int(strong[int(rng.integers(len(strong)))])
-    weights = parameter.data.view(-1)
-    before = float(weights[place])
+    gradients = parameter.grad
+    strong = torch.topk(gradients.abs().flatten(), max(1, gradients.numel() // 4)).indices
+    flat = int(strong[int(rng.integers(len(strong)))])
+    place = np.unravel_index(flat, gradients.shape)
+    before = float(parameter.data[place])
     losses = []
     for moved in (before + STEP, before - STEP):
-        weights[place] = moved
+        parameter.data[place] = moved
         losses.append(float(loss()))
-    weights[place] = before
+    parameter.data[place] = before
     measured = (losses[0] - losses[1]) / (2 * STEP)
     computed = float(gradients[place])
     return abs(measured - computed) / max(abs(measured), abs(computed), SMALL)

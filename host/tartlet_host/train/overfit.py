@@ -103,7 +103,7 @@ def advice(found: Overfit) -> tuple[str, ...]:
         )
     if found.left <= NEAR_ZERO:
         lines.append("the loss is low, yet boxes are missed: objects too close together or small?")
-    elif found.losses[-1] > 0.9 * found.losses[0]:
+    elif found.left > 0.5:
         lines.append("the loss hardly fell: a learning rate far too low or high (--find-rate)?")
     lines.append("do the boxes lie on their objects? look at the pictures with their labels")
     lines.append("is one object labelled twice, or one of two equal ones not at all?")

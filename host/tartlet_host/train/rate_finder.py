@@ -8,7 +8,7 @@ stands still while the rate is too small, falls, and rises when it is too large.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -25,12 +25,12 @@ from tartlet_shared.errors import ModelError
 
 LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 100
-SMOOTHING = 0.9  # weight of the past in the smoothed loss
+# Smoothing of the losses: a median takes single hard batches out, a Gaussian the rest of the noise.
+MEDIAN_OF = 5
+SIGMA = 3.0  # steps
 # The loss may rise to this many times its lowest value before the test has seen enough.
 DIVERGED = 2.0
-# The peak of a schedule lies below the rate at which the loss is lowest: there the steps are
-# already as large as they can be, and by then the network had learnt at smaller ones.
-BELOW_LOWEST = 0.3
+FELL = 0.9  # of the first loss: less of a fall is noise
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class RateCurve:
     Attributes:
         rates: of the steps taken, rising by a constant factor.
         losses: of those steps.
-        smoothed: moving average of the losses.
-        suggestion: for train.learning_rate; None where the loss never fell.
+        smoothed: the losses without their noise; see `smooth`.
+        suggestion: for train.learning_rate: the rate at which the loss falls fastest; None where
+            it never fell.
         lowest_at: the rate at which the smoothed loss was lowest.
     """
 
@@ -98,24 +99,26 @@ def curve(rates: tuple[float, ...], losses: tuple[float, ...]) -> RateCurve:
     """What losses at rising rates say."""
     smoothed = smooth(losses)
     lowest = int(np.argmin(smoothed))
-    fell = lowest > 0 and smoothed[lowest] < 0.95 * smoothed[0]
+    fell = lowest > 0 and smoothed[lowest] < FELL * smoothed[0]
+    steepest = int(np.argmin(np.gradient(smoothed)[: lowest + 1])) if fell else 0
     return RateCurve(
         rates=rates,
         losses=losses,
         smoothed=tuple(smoothed),
-        suggestion=rounded(BELOW_LOWEST * rates[lowest]) if fell else None,
+        suggestion=rounded(rates[steepest]) if fell else None,
         lowest_at=rates[lowest],
     )
 
 
-def smooth(losses: tuple[float, ...] | list[float]) -> list[float]:
-    """Exponential moving average, with the start's bias taken out."""
-    found: list[float] = []
-    average = 0.0
-    for count, loss in enumerate(losses, start=1):
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        found.append(average / (1 - SMOOTHING**count))
-    return found
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Median of `MEDIAN_OF` neighbours, then a Gaussian of `SIGMA` steps; no shift to the right."""
+    reach = MEDIAN_OF // 2
+    padded = np.pad(np.asarray(losses, np.float64), reach, mode="edge")
+    calm = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_OF), axis=1)
+    places = np.arange(len(calm))
+    weights = np.exp(-0.5 * ((places[:, None] - places) / SIGMA) ** 2)
+    smoothed: list[float] = (weights @ calm / weights.sum(axis=1)).tolist()
+    return smoothed
 
 
 def rounded(rate: float) -> float:

@@ -76,7 +76,8 @@ def take_step(training: Training, batch: Batch, plan: Plan) -> Loss:
     most = len(batch.pictures) if plan.processes.size == 1 else 1
     loss, training.parts = in_parts(compute, clear, parts=training.parts, most=most)
     total = loss.total.detach()
-    distributed.average(plan.processes, [total, *_shared(training.detector)])
+    if plan.processes.size > 1:
+        distributed.average(plan.processes, [total, *_shared(training.detector)])
     _refuse_nonsense(float(total), "loss", training.step)
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(training.detector.parameters(), plan.run.gradient_clip)
