@@ -146,14 +146,14 @@ def _look(sample: Sample, thumbnail: bool, frames: FrameReader) -> Look | Unread
     except errors.DatasetError as error:
         code = "wrong-size" if _has_other_size(sample) else error.code
         return Unreadable(code, error.where, error.what, error.hint)
-    grey = cv2.cvtColor(shrink(rgb, THUMBNAIL), cv2.COLOR_RGB2GRAY)
-    mean, deviation = cv2.meanStdDev(grey)
+    small = shrink(rgb, THUMBNAIL)
+    mean, deviation = cv2.meanStdDev(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
     return Look(
         digest=hashlib.blake2b(np.ascontiguousarray(rgb).data, digest_size=16).digest(),
-        fingerprint=fingerprint(rgb),
+        fingerprint=fingerprint(small),
         brightness=float(mean[0, 0]),
         contrast=float(deviation[0, 0]),
-        thumbnail=make_thumbnail(rgb) if thumbnail else None,
+        thumbnail=make_thumbnail(small) if thumbnail else None,
     )
 
 
