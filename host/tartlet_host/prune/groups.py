@@ -9,6 +9,7 @@ the network is cut once.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,18 @@ class Structure:
 
     widths: Widths
     layers: tuple[Layer, ...]
+
+    @functools.cached_property
+    def inside(self) -> frozenset[str]:
+        """Groups within one block: made by one layer, filtered by a depthwise one, used by one."""
+        return frozenset(name for name in self.widths if self._is_inside(name))
+
+    def _is_inside(self, name: str) -> bool:
+        plain = [layer for layer in self.layers if not layer.depthwise]
+        filtered = any(layer.depthwise and layer.outputs == name for layer in self.layers)
+        makers = sum(layer.outputs == name for layer in plain)
+        users = sum(layer.inputs == name for layer in plain)
+        return filtered and makers == users == 1
 
     def multiplies(self, widths: Mapping[str, int]) -> int:
         """Multiply-accumulates of the whole network when the groups are so wide."""

@@ -17,15 +17,22 @@ PROBES = 5  # timings in a search, each of which costs a conversion
 SLACK = 0.06  # how far below the goal a time may be for the search to end
 
 
-def widths_at(original: Widths, ratio: float, recipe: PruneRecipe) -> Widths:
+def widths_at(structure: Structure, ratio: float, recipe: PruneRecipe) -> Widths:
     """The same part of every group's channels taken away, rounded to what the recipe says.
 
+    Channels inside a block keep the power `recipe.inside_power` of what the others keep: they are
+    many, at high resolution they cost most of the time, and only their own block misses them.
+
     Args:
-        original: channels before any pruning.
+        structure: the network before any pruning.
         ratio: part that goes, at most `recipe.max_ratio`.
         recipe: gives the rounding and the most that may go.
     """
-    return {name: _width(count, ratio, recipe) for name, count in original.items()}
+    inside = min(1 - (1 - ratio) ** recipe.inside_power, recipe.max_ratio)
+    return {
+        name: _width(count, inside if name in structure.inside else ratio, recipe)
+        for name, count in structure.widths.items()
+    }
 
 
 def ratio_for_multiplies(structure: Structure, goal: float, recipe: PruneRecipe) -> float:
@@ -35,7 +42,7 @@ def ratio_for_multiplies(structure: Structure, goal: float, recipe: PruneRecipe)
         ModelError: even the largest ratio leaves more.
     """
     ratio = _ratio_at_most(structure, goal, recipe)
-    if structure.multiplies(widths_at(structure.widths, ratio, recipe)) > goal:
+    if structure.multiplies(widths_at(structure, ratio, recipe)) > goal:
         raise ModelError(
             f"pruning cannot keep only {recipe.keep_multiplies:.0%} of the multiplies",
             where="recipe: prune.keep_multiplies",
@@ -68,7 +75,7 @@ def ratio_for_latency(
     goal = recipe.keep_latency
 
     def probe(ratio: float) -> _Probe:
-        widths = widths_at(structure.widths, ratio, recipe)
+        widths = widths_at(structure, ratio, recipe)
         share = time_share(widths)
         logger.info("without %.0f%% of the channels: %.0f%% of the time", 100 * ratio, 100 * share)
         return _Probe(ratio, structure.multiplies(widths), share)
@@ -122,7 +129,7 @@ def _ratio_at_most(structure: Structure, multiplies: float, recipe: PruneRecipe)
     """The smallest ratio that leaves at most so many multiplies, or the largest allowed."""
 
     def enough(ratio: float) -> bool:
-        return structure.multiplies(widths_at(structure.widths, ratio, recipe)) <= multiplies
+        return structure.multiplies(widths_at(structure, ratio, recipe)) <= multiplies
 
     if enough(0.0):
         return 0.0

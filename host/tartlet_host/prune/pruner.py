@@ -52,7 +52,7 @@ class Plan:
 
     def widths(self, ratio: float) -> Widths:
         """How wide the groups are when so much of each went."""
-        return plan.widths_at(self.structure.widths, ratio, self.recipe.prune)
+        return plan.widths_at(self.structure, ratio, self.recipe.prune)
 
 
 def prune(
@@ -191,7 +191,7 @@ def _prepare(detector: Detector, recipe: Recipe, timer: Timer | None) -> Plan:
         return timings[key].share
 
     ratio = plan.ratio_for_latency(structure, ratio, time_share, pruning)
-    found = timings[tuple(plan.widths_at(structure.widths, ratio, pruning).values())]
+    found = timings[tuple(plan.widths_at(structure, ratio, pruning).values())]
     return Plan(before, structure, ratio, recipe, found)
 
 

@@ -205,6 +205,8 @@ class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     rounds: prune in so many equal parts, each followed by its share of the fine-tuning.
     largest_loss: mAP50 on the validation set that may be lost; further rounds are not begun and
         the last good network is the result. 1 asks nothing.
+    inside_power: channels inside a block (its expansion) keep this power of the part that the
+        others keep; above 1 the expansions, where most of the time goes, are cut deeper.
     round_to: channel counts stay multiples of this.
     max_ratio: most of one layer's channels that may go.
     finetune: the training run after it, with the unpruned network as teacher.
@@ -217,6 +219,7 @@ class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     keep_latency: PositiveFraction = 1.0
     rounds: Positive = 1
     largest_loss: PositiveFraction = 1.0
+    inside_power: Annotated[float, Meta(ge=0.5, le=4.0)] = 1.0
     round_to: Positive = 8
     max_ratio: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.8
     finetune: FinetuneRecipe = FinetuneRecipe()

@@ -33,7 +33,7 @@ def test_the_plan_counts_what_the_network_has(backbone: str) -> None:
     detector = network(backbone)
     structure = read_structure(detector, CANVAS)
     assert structure.multiplies(structure.widths) == summarise(detector, CANVAS).multiplies
-    widths = widths_at(structure.widths, 0.5, PruneRecipe(round_to=4))
+    widths = widths_at(structure, 0.5, PruneRecipe(round_to=4))
     cut(detector, widths, importance.magnitude(detector))
     assert summarise(detector, CANVAS).multiplies == structure.multiplies(widths)
     assert read_structure(detector, CANVAS).widths == widths
@@ -71,3 +71,16 @@ def test_the_least_important_go() -> None:
 def _weights(detector: Detector, layer: str) -> torch.Tensor:
     module = detector.get_submodule(layer)
     return module.conv.weight if isinstance(module, ConvBlock) else module.get_parameter("weight")
+
+
+def test_expansions_are_inside_their_blocks_and_may_be_cut_deeper() -> None:
+    structure = read_structure(network("efficientnet-lite0"), CANVAS)
+    # The first block has no expansion: the stem's channels are filtered and used there alone.
+    wide = {layer.outputs for layer in structure.layers if layer.name.endswith(("expand", "stem"))}
+    narrow = {layer.outputs for layer in structure.layers if layer.name.endswith("project")}
+    assert wide <= structure.inside
+    assert narrow.isdisjoint(structure.inside)
+    plain = widths_at(structure, 0.5, PruneRecipe(round_to=1))
+    deeper = widths_at(structure, 0.5, PruneRecipe(round_to=1, inside_power=1.5))
+    for name, width in deeper.items():
+        assert (width < plain[name]) == (name in structure.inside), name

@@ -44,7 +44,7 @@ def test_widths_are_rounded_and_within_bounds(
     widths: Widths, ratio: float, multiple: int, most: float
 ) -> None:
     recipe = settings(round_to=multiple, max_ratio=most)
-    for name, width in plan.widths_at(widths, min(ratio, most), recipe).items():
+    for name, width in plan.widths_at(Structure(widths, ()), min(ratio, most), recipe).items():
         before = widths[name]
         assert 1 <= width <= before
         assert width % multiple == 0 or width == before
@@ -55,7 +55,10 @@ def test_widths_are_rounded_and_within_bounds(
 def test_more_pruning_is_never_wider(widths: Widths, one: float, other: float) -> None:
     recipe = settings()
     low, high = sorted((one, other))
-    wider, narrower = plan.widths_at(widths, low, recipe), plan.widths_at(widths, high, recipe)
+    wider, narrower = (
+        plan.widths_at(Structure(widths, ()), low, recipe),
+        plan.widths_at(Structure(widths, ()), high, recipe),
+    )
     assert all(narrower[name] <= wider[name] for name in widths)
 
 
@@ -73,9 +76,9 @@ def test_a_goal_in_multiplies_is_met(widths: list[int], keep: float) -> None:
     structure, recipe = chain(*widths), settings(round_to=1, keep_multiplies=keep)
     goal = keep * structure.multiplies(structure.widths)
     ratio = plan.ratio_for_multiplies(structure, goal, recipe)
-    assert structure.multiplies(plan.widths_at(structure.widths, ratio, recipe)) <= goal
+    assert structure.multiplies(plan.widths_at(structure, ratio, recipe)) <= goal
     if ratio > 1e-5:  # a slightly smaller ratio is not enough
-        wider = plan.widths_at(structure.widths, ratio - 2e-6, recipe)
+        wider = plan.widths_at(structure, ratio - 2e-6, recipe)
         assert structure.multiplies(wider) > goal
 
 
@@ -98,7 +101,7 @@ def test_a_goal_in_time_takes_few_probes(keep: float) -> None:
     recipe = settings(keep_latency=keep)
     ratio = plan.ratio_for_latency(structure, 0.0, watch, recipe)
     asked = watch.asked
-    share = watch(plan.widths_at(structure.widths, ratio, recipe))
+    share = watch(plan.widths_at(structure, ratio, recipe))
     assert 0.6 * keep < share <= keep
     assert asked <= plan.PROBES + 1
 
