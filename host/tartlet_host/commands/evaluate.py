@@ -222,7 +222,7 @@ def _print(rows: list[tuple[ModelPredictor, Evaluation, Latency]]) -> None:
     title = f"{metrics.pictures} pictures, {metrics.boxes} boxes"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
-    for heading in ("size", "mAP50", "50-95", "prec.", "recall", "F1", "p50 ms", "p95 ms"):
+    for heading in ("size", "mAP50", "50-95", "prec.", "recall", "p50 ms", "p95 ms"):
         table.add_column(heading, justify="right")
     for predictor, measured, latency in rows:
         point = measured.metrics.at_threshold
@@ -233,7 +233,6 @@ def _print(rows: list[tuple[ModelPredictor, Evaluation, Latency]]) -> None:
             f"{measured.metrics.map50_95:.3f}",
             f"{point.precision:.3f}",
             f"{point.recall:.3f}",
-            f"{point.f1:.3f}",
             f"{latency.p50:.1f}",
             f"{latency.p95:.1f}",
         )
@@ -242,8 +241,8 @@ def _print(rows: list[tuple[ModelPredictor, Evaluation, Latency]]) -> None:
         metrics = measured.metrics
         click.echo(
             f"{_name(predictor)}: precision and recall at a score of "
-            f"{metrics.at_threshold.threshold:.2f}; F1 is best at {metrics.best.threshold:.2f} "
-            f"({metrics.best.f1:.3f})"
+            f"{metrics.at_threshold.threshold:.2f} (F1 {metrics.at_threshold.f1:.3f}); F1 is best "
+            f"at {metrics.best.threshold:.2f} ({metrics.best.f1:.3f})"
         )
         if 1 < len(metrics.classes) <= MOST_CLASSES:
             for each in metrics.classes:

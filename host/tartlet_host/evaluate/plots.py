@@ -12,6 +12,8 @@ from tartlet_host.plotting import COLOURS, DASHES, drawing, plot_svg
 
 MUTED = "#9fb8c9"
 """Of what is not chosen."""
+LEAST_SPAN = 0.06
+"""mAP50 that the axis of `front` shows at least."""
 
 
 def front(
@@ -67,6 +69,10 @@ def front(
         axis.set(xlabel="latency (ms, median), less is better", ylabel="mAP50")
         axis.set_xlim(left=0)
         axis.margins(0.12, 0.18)
+        # Differences that are chance must not look like a cliff.
+        low, high = axis.get_ylim()
+        spare = max(0.0, LEAST_SPAN - (high - low)) / 2
+        axis.set_ylim(low - spare, high + spare)
         return plot_svg(figure, "Points: accuracy of each model against its latency")
 
 
