@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.dataset.unlabelled import join
 from tartlet_host.evaluate.predictor import open_predictor
@@ -128,7 +130,13 @@ def _prune(
     fits: dict[str, FitResult],
 ) -> PruneReport | None:
     if path.exists():
-        return None
+        if checkpoint.load(path).recipe.prune == recipe.prune:
+            return None
+        raise UsageError(
+            "this run was pruned with another recipe",
+            where=str(path),
+            hint="delete the file to prune again, or take back what you changed in the recipe",
+        )
     loaded = checkpoint.load(parent)
     with timeline.training("Pruning and fine-tuning") as tell:
         detector, report, result = prune_and_finetune(
@@ -155,9 +163,13 @@ def _with_unlabelled(data: RunData) -> Dataset:
 
 
 def _is_there(path: Path, recipe: Recipe) -> bool:
+    """Whether the checkpoint was made already, as this recipe makes it."""
     if not path.exists():
         return False
-    if checkpoint.load(path).recipe != recipe:
+    made = checkpoint.load(path).recipe
+    # What comes after training may have changed since.
+    later = {name: getattr(recipe, name) for name in ("prune", "quantize", "gate", "tune")}
+    if msgspec.structs.replace(made, **later) != recipe:
         raise UsageError(
             "this run was begun with another recipe",
             where=str(path),
