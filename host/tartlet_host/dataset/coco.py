@@ -265,7 +265,7 @@ def _finder(source: Source, name: str, example: str) -> Callable[[str], PictureP
     archives: dict[str, Source] = {}
 
     def find(name: str) -> PicturePlace:
-        inside = _INSIDE.fullmatch(name)
+        inside = _INSIDE.fullmatch(name) if "#" in name else None
         try:
             if inside is None or not isinstance(source, FolderSource):
                 return source.place(posixpath.join(base, name))

@@ -160,6 +160,15 @@ def sample_of(
     """A picture of a known size with its boxes, clipped to it by at most `OUTSIDE_TOLERANCE`."""
     if not rows:
         return without_boxes(place, *size, labelled=True)
+    if _all_inside(rows, size):  # nearly always, and several times as fast
+        return Sample(
+            picture=place,
+            width=size[0],
+            height=size[1],
+            boxes=np.array([row.box for row in rows], np.float32),
+            class_ids=np.array([row.class_id for row in rows], np.int64),
+            ignore=np.array([row.ignore for row in rows], np.bool_),
+        )
     boxes = np.array([row.box for row in rows], np.float64)
     limit = np.array(size * 2, np.float64)
     finite = np.isfinite(boxes).all(axis=1)
@@ -179,6 +188,15 @@ def sample_of(
         boxes=clipped[kept],
         class_ids=np.array([rows[index].class_id for index in kept], np.int64),
         ignore=np.array([rows[index].ignore for index in kept], np.bool_),
+    )
+
+
+def _all_inside(rows: Sequence[Row], size: tuple[int, int]) -> bool:
+    """Whether every box has an area and lies in the picture; what is no number does not."""
+    width, height = size
+    return all(
+        0 <= left < right <= width and 0 <= top < bottom <= height
+        for (left, top, right, bottom), _, _, _ in rows
     )
 
 

@@ -20,7 +20,7 @@ from tartlet_shared import errors
 
 Picture = NDArray[np.uint8]
 
-LONGEST_SKIP = 60  # frames; decoding further than that takes longer than seeking
+LONGEST_SKIP = 100  # frames; decoding further than that takes longer than seeking
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 
 

@@ -3,6 +3,7 @@ as often as the method needs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tartlet_host.cli import cli
@@ -164,3 +165,59 @@ def test_every_window_learns_from_its_own_frames(
         assert max(numbers) <= own[-1]
         assert min(numbers) >= max(first, own[-1] - window - window // samples)
         assert len(numbers) >= min(samples, len(own))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty frames, each lighter than the one before, a key frame every twelfth."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for frame in range(40):
+        writer.write(np.full((48, 64, 3), 6 * frame, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def levels(clip: Path) -> dict[int, float]:
+    """How light each frame is; the codec rounds, but to forty different levels."""
+    found = {number: float(picture.mean()) for number, picture in video.read_frames(clip)}
+    assert len(set(found.values())) == 40
+    return found
+
+
+@pytest.mark.parametrize("longest_skip", [0, 5, 100])
+@given(numbers=st.lists(st.integers(1, 40), min_size=1, max_size=8))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_frames_are_found_in_any_order(
+    clip: Path,
+    levels: dict[int, float],
+    monkeypatch: pytest.MonkeyPatch,
+    longest_skip: int,
+    numbers: list[int],
+) -> None:
+    """Whether the reader decodes on or jumps."""
+    monkeypatch.setattr(video, "LONGEST_SKIP", longest_skip)
+    with contextlib.closing(video.FrameReader()) as reader:
+        read = [float(reader.read(clip, number).mean()) for number in numbers]
+    assert read == [levels[number] for number in numbers]
+
+
+def test_a_reader_goes_from_one_video_to_another(
+    clip: Path, levels: dict[int, float], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    with contextlib.closing(video.FrameReader()) as reader:
+        for path, number in ((clip, 3), (other, 3), (other, 4), (clip, 4)):
+            assert float(reader.read(path, number).mean()) == levels[number]
+
+
+@pytest.mark.parametrize("number", [41, 1000])
+def test_a_frame_beyond_the_end_is_named(clip: Path, number: int) -> None:
+    with pytest.raises(errors.FootageUnreadable, match=f"frame {number} cannot be decoded"):
+        video.read_frame(clip, number)
+
+
+def test_the_size_of_frames(clip: Path) -> None:
+    assert video.frame_size(clip) == (64, 48)
