@@ -72,8 +72,8 @@ class PictureStore:
             picture = self._disk.get(sample, size)
             if picture is not None:
                 return picture
-        picture = read_picture(sample)
-        if size != (sample.width, sample.height):
+        picture = read_picture(sample, smallest=size)
+        if size != (picture.shape[1], picture.shape[0]):
             picture = resize(picture, size)
         if self._disk is not None:
             self._disk.put(sample, size, picture)

@@ -15,28 +15,36 @@ from tartlet_shared.errors import PictureUnreadable
 _HEAD = 1 << 16
 
 
-def read_picture(sample: Sample) -> Picture:
+def read_picture(sample: Sample, *, smallest: tuple[int, int] | None = None) -> Picture:
     """Decode a sample's picture to RGB uint8 (height, width, 3), upright.
+
+    Args:
+        sample: whose picture.
+        smallest: width and height that are enough; a larger picture may come reduced to a half, a
+            quarter or an eighth.
 
     Raises:
         PictureUnreadable: it is missing, damaged, too large, or of another size than the sample.
         FootageUnreadable: the video of a frame is missing or damaged.
     """
-    decoded = decode(sample.picture)
-    if decoded.shape[:2] != (sample.height, sample.width):
-        raise _other_size(sample, (decoded.shape[1], decoded.shape[0]))
+    place = sample.picture
+    decoded = decode(place, smallest=smallest)
+    found = (decoded.shape[1], decoded.shape[0])
+    if smallest is not None and not isinstance(place, VideoFrame):
+        found = header_of(place).size  # what was decoded may be reduced
+    if found != (sample.width, sample.height):
+        raise _other_size(sample, found)
     return decoded
 
 
-def decode(place: PicturePlace) -> Picture:
+def decode(place: PicturePlace, *, smallest: tuple[int, int] | None = None) -> Picture:
     """Decode a picture to RGB uint8 (height, width, 3), upright, whatever its size.
 
-    Raises:
-        PictureUnreadable, FootageUnreadable: see `read_picture`.
+    Args, Raises: see `read_picture`.
     """
     if isinstance(place, VideoFrame):
         return video.read_frame(place.video, place.number)
-    return decode_bytes(read_bytes(place), where=str(place))
+    return decode_bytes(read_bytes(place), where=str(place), smallest=smallest)
 
 
 def header_of(place: Path | ArchiveMember) -> Header:

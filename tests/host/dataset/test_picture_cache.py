@@ -6,7 +6,9 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from tartlet_host.dataset.disk_cache import DiskCache
 from tartlet_host.dataset.picture_cache import PictureStore, kept_size
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.recipe import InputRecipe
+from tartlet_shared.errors import PictureUnreadable
 
 CANVAS = InputRecipe(64, 96)
 BYTES = 64 * 96 * 3
@@ -29,9 +32,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = picture_cache.read_picture
 
-    def counted(sample: Sample) -> np.ndarray:
+    def counted(sample: Sample, **options: Any) -> np.ndarray:
         names.append(str(sample.picture))
-        return real(sample)
+        return real(sample, **options)
 
     monkeypatch.setattr(picture_cache, "read_picture", counted)
     return names
@@ -73,7 +76,7 @@ def test_a_recent_picture_is_not_decoded_again(
 @pytest.mark.parametrize(
     ("size", "kept"),
     [
-        ((4000, 3000), (170, 128)),
+        ((4000, 3000), (171, 128)),
         ((96, 64), (96, 64)),
         ((30, 5000), (1, 128)),
         ((192, 10), (192, 10)),
@@ -83,6 +86,40 @@ def test_pictures_are_kept_at_twice_their_size_on_the_canvas(
     size: tuple[int, int], kept: tuple[int, int]
 ) -> None:
     assert kept_size(*size, CANVAS) == kept
+
+
+@pytest.mark.parametrize(
+    ("suffix", "canvas", "decoded"),
+    [
+        (".jpg", InputRecipe(32, 32), (100, 75)),  # kept at 64x48: an eighth of 800x600
+        (".jpg", InputRecipe(64, 64), (200, 150)),
+        (".jpg", InputRecipe(128, 192), (400, 300)),
+        (".jpg", InputRecipe(256, 320), (800, 600)),
+        (".png", InputRecipe(32, 32), (800, 600)),
+    ],
+)
+def test_a_large_jpeg_is_decoded_no_larger_than_needed(
+    tmp_path: Path, suffix: str, canvas: InputRecipe, decoded: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    picture = cv2.resize(coarse, (800, 600), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / f"large{suffix}"
+    assert cv2.imwrite(str(path), picture[..., ::-1])
+    boxes = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    sample = Sample(path, 800, 600, *boxes)
+    size = kept_size(800, 600, canvas)
+    assert picture_cache.read_picture(sample, smallest=size).shape[1::-1] == decoded
+    kept = PictureStore(canvas, 0).get(sample)
+    assert kept.shape[1::-1] == size
+    plain = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    assert np.abs(kept.astype(int) - plain).mean() < 3
+    wrong = dataclasses.replace(sample, width=801)
+    with pytest.raises(PictureUnreadable, match="800x600"):
+        PictureStore(canvas, 0).get(wrong)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(PictureUnreadable):
+        PictureStore(canvas, 0).get(sample)
 
 
 def test_the_disk_gives_back_what_was_decoded(
