@@ -7,11 +7,12 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks import int8_speed
+from benchmarks.models import models, picture
 from benchmarks.row import Row
 from tartlet_device.config import ReplaySettings
 from tartlet_device.pictures import decode_picture
 from tartlet_host import package, runs
+from tartlet_host.evaluate.predictor import open_predictor
 from tartlet_host.remote import rollout
 from tartlet_host.remote.embedded import EmbeddedDevice
 from tartlet_host.remote.session import open_session
@@ -50,7 +51,7 @@ def _bundle(folder: Path) -> Bundle:
     """The newest run's bundle; where that is not for LiteRT, one of its TFLite model; without any
     run, one of an untrained model, which sees something in noise.
     """
-    golden = [int8_speed.picture()]
+    golden = [picture()]
     try:
         found = bundle.open_bundle(runs.latest("bundle"))
     except errors.UsageError:
@@ -62,13 +63,14 @@ def _bundle(folder: Path) -> Bundle:
             decode_picture((found.folder / each.picture).read_bytes(), where=each.picture)
             for each in found.manifest.golden
         ]
-    with int8_speed.models() as made:
-        return package.build_bundle(made.pruned, folder / "bundle", name="benchmark", golden=golden)
+    with models() as made:
+        predictor = open_predictor(made.pruned("litert"), labels=made.labels)
+        return package.build_bundle(predictor, folder / "bundle", name="benchmark", golden=golden)
 
 
 def _footage(folder: Path) -> ReplaySettings:
     """A camera that has its next frame ready whenever it is asked."""
     place = folder / "footage"
     place.mkdir()
-    cv2.imwrite(str(place / "1.png"), int8_speed.picture())
+    cv2.imwrite(str(place / "1.png"), picture())
     return ReplaySettings(path=str(place), rate=0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import platformdirs
 
@@ -14,6 +16,8 @@ from benchmarks import models
 from benchmarks.row import Row
 from tartlet_device import runtime as runtimes
 from tartlet_host.evaluate import latency
+from tartlet_host.recipe import InputRecipe
+from tartlet_host.train import checkpoint as checkpoints
 
 ULTRALYTICS = "8.4.190"
 RIVALS = ("yolo11n", "yolo26n")
@@ -24,15 +28,15 @@ _RUNS = 120
 
 def run() -> list[Row]:
     """A row for each runtime and rival; none where they cannot be installed or converted."""
-    with models.pruned_and_parent() as ours:
-        height, width = ours.canvas
+    with models.models() as ours, tempfile.TemporaryDirectory() as work:
+        height, width = _same_canvas(ours.checkpoint, Path(work))
         folder = _rivals(height, width)
         if folder is None:
             return []
         rows = []
         for runtime in ("litert", "onnx"):
             paths = {name: folder / f"{name}-int8{SUFFIX[runtime]}" for name in RIVALS}
-            paths["pruned"] = ours.int8[runtime]
+            paths["pruned"] = Path(work) / f"pruned-int8{SUFFIX[runtime]}"
             times = latency.measure(
                 {name: _call(path, runtime) for name, path in paths.items()}, runs=_RUNS
             )
@@ -51,6 +55,19 @@ def run() -> list[Row]:
                     )
                 )
     return rows
+
+
+def _same_canvas(checkpoint: Path, folder: Path) -> tuple[int, int]:
+    """Convert the pruned network for a canvas that YOLO takes, too: multiples of 32."""
+    loaded = checkpoints.load(checkpoint)
+    height, width = (-(-side // 32) * 32 for side in msgspec.structs.astuple(loaded.recipe.input))
+    recipe = msgspec.structs.replace(loaded.recipe, input=InputRecipe(height, width))
+    path = folder / "pruned.safetensors"
+    checkpoints.save(
+        path, loaded.detector, recipe, metrics={}, pruning_history=loaded.pruning_history
+    )
+    models.convert(path, folder, int8=True)
+    return height, width
 
 
 def _call(path: Path, runtime: str) -> Callable[[], object]:

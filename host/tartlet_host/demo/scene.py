@@ -48,7 +48,7 @@ def people(recipe_path: Path | None = None) -> Scene:
         train=(1, 500),
         test=(560, footage.FRAMES),
         truth=folder / "test.json",
-        recipe=recipe.load_recipe(recipe_path or folder / "recipe.toml"),
+        recipe=recipe.load_recipe(recipe_path or folder / "demo.toml"),
     )
 
 
