@@ -66,7 +66,7 @@ def box_table(dataset: Dataset, canvas: InputRecipe) -> BoxTable:
 
 def check_samples(part: str, dataset: Dataset) -> Iterator[Finding]:
     """Each picture and its boxes alone."""
-    seen: dict[object, int] = {}
+    seen: dict[str, int] = {}
     for index, sample in enumerate(dataset.samples):
         here = Place(part, index)
         where = name_of(sample)
@@ -78,7 +78,7 @@ def check_samples(part: str, dataset: Dataset) -> Iterator[Finding]:
                 f"{SMALLEST_SIDE} is the least",
                 "take it out of the data set",
             )
-        first = seen.setdefault(sample.picture, index)
+        first = seen.setdefault(where, index)
         if first != index:
             yield Finding(
                 "listed-twice",

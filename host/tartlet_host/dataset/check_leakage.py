@@ -5,6 +5,7 @@ Validation that shows what was learned from gives scores that no new picture wil
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tartlet_host.dataset import clips, duplicates
 from tartlet_host.dataset.duplicates import BITS, Fingerprints
 from tartlet_host.dataset.findings import Finding, Place
 from tartlet_host.dataset.look import Look, Unreadable
-from tartlet_host.dataset.sample import Dataset, VideoFrame
+from tartlet_host.dataset.sample import Dataset, Sample, VideoFrame
 from tartlet_shared.detections import FloatArray, IntArray
 
 VIDEO_FRAMES = 8
@@ -179,10 +180,10 @@ def check_between(
 
 
 def _same_files(datasets: Mapping[str, Dataset]) -> tuple[list[Finding], set[int]]:
-    place_of = {each.picture: place for place, each in enumerate(datasets["train"].samples)}
+    place_of = {_address(each): place for place, each in enumerate(datasets["train"].samples)}
     found, shared = [], set()
     for place, sample in enumerate(datasets["validation"].samples):
-        if sample.picture in place_of:
+        if _address(sample) in place_of:
             shared.add(place)
             found.append(
                 Finding(
@@ -194,6 +195,11 @@ def _same_files(datasets: Mapping[str, Dataset]) -> tuple[list[Finding], set[int
                 )
             )
     return found, shared
+
+
+def _address(sample: Sample) -> str:
+    """One name for a picture, from whichever folder a data set names it."""
+    return os.path.abspath(clips.name_of(sample))  # noqa: PTH100 - resolving reads the disk
 
 
 def _videos_on_both_sides(train: PictureTable, validation: PictureTable) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,19 +29,26 @@ class Frame:
 
 
 def name_of(sample: Sample) -> str:
-    """The picture's name with its folders, with "/" between them on every system."""
+    """The picture's name with its folders, with "/" between them on every system.
+
+    ``..`` is resolved: a split's files name their pictures from another folder.
+    """
     picture = sample.picture
-    return picture.as_posix() if isinstance(picture, Path) else str(picture)
+    if isinstance(picture, VideoFrame):
+        return f"{_plain(picture.video)}#{picture.number}"
+    if isinstance(picture, ArchiveMember):
+        return f"{_plain(picture.archive)}#{picture.name}"
+    return _plain(picture)
 
 
 def folder_of(sample: Sample) -> str:
     """The folder, archive's folder or video that a picture is in."""
     picture = sample.picture
     if isinstance(picture, VideoFrame):
-        return picture.video.as_posix()
+        return _plain(picture.video)
     if isinstance(picture, ArchiveMember):
-        return f"{picture.archive.as_posix()}#{PurePosixPath(picture.name).parent}"
-    return picture.parent.as_posix()
+        return f"{_plain(picture.archive)}#{PurePosixPath(picture.name).parent}"
+    return _plain(picture.parent)
 
 
 def frame_of(sample: Sample) -> Frame | None:
@@ -50,7 +58,7 @@ def frame_of(sample: Sample) -> Frame | None:
     """
     picture = sample.picture
     if isinstance(picture, VideoFrame):
-        return Frame(picture.video.as_posix(), picture.number)
+        return Frame(_plain(picture.video), picture.number)
     name = PurePosixPath(picture.name).name if isinstance(picture, ArchiveMember) else picture.name
     stem = _DIGEST.sub("", PurePosixPath(name).stem)
     match = _NUMBERED.match(stem)
@@ -63,3 +71,7 @@ def frame_of(sample: Sample) -> Frame | None:
 def frames_of(samples: Sequence[Sample]) -> list[Frame | None]:
     """`frame_of` each, in order."""
     return [frame_of(sample) for sample in samples]
+
+
+def _plain(path: Path) -> str:
+    return Path(os.path.normpath(path)).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,9 @@ def test_a_copy_on_the_other_side(write: Write) -> None:
     train = [write(f"train/{name}.png", scene(k)) for k, name in enumerate("abc")]
     copy = write("validation/copy.png", scene(1))
     near = write("validation/near.png", scene(2)[:, ::-1])
-    report = check(train, [copy, near, train[0]])
+    file = Path(str(train[0].picture))
+    elsewhere = dataclasses.replace(train[0], picture=file.parent / ".." / "train" / file.name)
+    report = check(train, [copy, near, elsewhere])
     (leak,) = of("leak", report)
     assert leak.places == (Place("train", 1), Place("validation", 0))
     assert "b.png" in leak.text

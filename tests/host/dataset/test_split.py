@@ -178,6 +178,7 @@ def test_a_class_with_one_picture_is_learned_from() -> None:
         (Path("a/frame-0012.jpg"), "a/frame-*", 12, "a"),
         (Path("a/frame-0012_left.jpg"), "a/frame-*_left", 12, "a"),
         (Path("a/12.png"), "a/*", 12, "a"),
+        (Path("data/../a/12.png"), "a/*", 12, "a"),
         (Path("a/clip_4_jpg.rf." + "0a" * 16 + ".jpg"), "a/clip_*", 4, "a"),
         (ArchiveMember(Path("x.tar"), "in/9.jpg", 0, 1), "x.tar#in/*", 9, "x.tar#in"),
     ],
