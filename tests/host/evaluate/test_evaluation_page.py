@@ -93,8 +93,9 @@ def test_several_models_are_compared() -> None:
 def test_any_number_of_classes(classes: int) -> None:
     page = page_of(tuple(f"class {kind}" for kind in range(classes)))
     assert_stands_alone(page)
-    assert "class 0 missed: 1" in page
-    assert f"class {classes - 1} seen where nothing is: 1" in page
+    listed = classes > MOST_CLASSES  # where the matrix would be too large
+    assert ("class 0 missed: 1" in page) == listed
+    assert (f"class {classes - 1} seen where nothing is: 1" in page) == listed
     assert ("Rows: what is there" in page) == (classes <= MOST_CLASSES)
     assert ("Drawn are the" in page) == (classes > MOST_CURVES)
 
