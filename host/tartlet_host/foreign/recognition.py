@@ -25,6 +25,7 @@ Answers = Sequence[Sequence[FloatArray]]
 """For each picture the outputs as real numbers."""
 
 _PARTS = 2.0  # a box this many canvases wide is not in parts of one
+_MOST_INVERTED = 0.2  # rounding and untrained rows invert a box now and then
 _ROUNDING = 0.02  # integer outputs may leave [0, 1] by a step
 
 
@@ -67,6 +68,8 @@ def complete(
     if shape.head == "end-to-end" or (shape.or_end_to_end and _finished(values, labels)):
         ids, scores = ([each[0, :, column] for each in values] for column in (5, 4))
         _check_ids(ids, scores, labels, where)
+        if not all(_are_corners(each[0, :, :4]) for each in values):
+            raise _odd("its boxes are no corners: right is left of left", outputs, where)
         return EndToEndDecoding(
             output=shape.places[0],
             units=_units([each[0, :, :4] for each in values]),
@@ -122,6 +125,12 @@ def _finished(values: Sequence[FloatArray], labels: Labels) -> bool:
         if class_id.min() < 0 or class_id.max() >= len(labels.names):
             return False
     return True
+
+
+def _are_corners(boxes: FloatArray) -> bool:
+    """Right and bottom come last; of centre and size (as RT-DETR gives) many would be inverted."""
+    inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    return float(inverted.mean()) < _MOST_INVERTED
 
 
 def _activation(values: Sequence[FloatArray]) -> Literal["none", "softmax"]:

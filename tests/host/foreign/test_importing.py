@@ -172,6 +172,20 @@ def test_models_that_cannot_be_used_are_refused_in_words(
     assert caught.value.hint
 
 
+def test_finished_objects_as_centre_and_size_are_refused(tmp_path: Path) -> None:
+    path = onnx_model(tmp_path / "a.onnx", "end-to-end")
+    model = onnx.load(path)
+    for value in model.graph.initializer:
+        if value.name == "boxes":
+            corners = onnx.numpy_helper.to_array(value)
+            low, high = corners[..., :2], corners[..., 2:]
+            turned = np.concatenate([(low + high) / 2, high - low], axis=-1)
+            value.CopyFrom(onnx.numpy_helper.from_array(turned, "boxes"))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="no corners"):
+        seen(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
