@@ -56,8 +56,12 @@ def main(packages: str, folder: Path, height: int, width: int, names: list[str])
 
 def _stub_torchvision() -> None:
     """There is no CPU build of torchvision on the package index; an architecture needs none."""
-    version = importlib.metadata.version
-    importlib.metadata.version = lambda name: "0.28.0" if name == "torchvision" else version(name)
+    installed = importlib.metadata.version
+
+    def version(distribution_name: str) -> str:
+        return "0.28.0" if distribution_name == "torchvision" else installed(distribution_name)
+
+    importlib.metadata.version = version
     for name in ("", ".ops", ".transforms", ".transforms.functional", ".models", ".datasets"):
         module = types.ModuleType(f"torchvision{name}")
         module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
@@ -79,6 +83,7 @@ def _network(name: str, runtime: str, height: int, width: int) -> nn.Module:
     torch.manual_seed(0)
     network: nn.Module = DetectionModel(f"{name}.yaml", ch=3, nc=1, verbose=False).eval()
     network.fuse(verbose=False)  # type: ignore[operator]
+    module: Any
     for module in network.modules():
         if hasattr(module, "export"):
             module.export, module.format = True, "onnx" if runtime == "onnx" else "tflite"
