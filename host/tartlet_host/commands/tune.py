@@ -142,6 +142,7 @@ def _divided(data: Dataset, recipe: Recipe, validation: Path | None) -> tuple[Da
 def _run(
     study: Any, recipe: Recipe, data: Dataset, judges: Dataset, latency: bool, as_json: bool
 ) -> None:
+    from tartlet_host.interruption import asking_to_stop
     from tartlet_host.model.detector import build_detector
     from tartlet_host.progress import bar
     from tartlet_host.prune.timing import timer_against
@@ -152,6 +153,9 @@ def _run(
         if latency:
             own = build_detector(recipe, pretrained=False).eval()
             timer = stack.enter_context(timer_against(own, recipe))
+        # As a wish: an interrupt in the middle of a database's transaction would leave the trial
+        # running for ever.
+        stop = stack.enter_context(asking_to_stop(say))
         report = stack.enter_context(bar("Trials", quiet=as_json))
         steps = recipe.tune.steps
         search(
@@ -163,6 +167,7 @@ def _run(
             progress=lambda budget, now: report(
                 budget.done * steps + now.step, budget.trials * steps
             ),
+            stop=stop,
         )
 
 

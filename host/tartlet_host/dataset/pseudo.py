@@ -97,15 +97,17 @@ def pseudo_label(
         UnknownClass: the data set has a class that the teacher does not know.
         PictureUnreadable: a picture is missing or damaged.
     """
-    aligned = precision.align(dataset, teacher.labels)
+    known = iter(precision.align(dataset, teacher.labels).samples)  # those that have labels
     samples = []
-    for sample in aligned.samples:
-        if not sample.labelled:
-            sample = labelled_by(sample, teacher.predict(read_picture(sample)), thresholds)
-        samples.append(sample)
+    for sample in dataset.samples:
+        if sample.labelled:
+            samples.append(next(known))
+        else:
+            seen = teacher.predict(read_picture(sample))
+            samples.append(labelled_by(sample, seen, thresholds))
         if progress is not None:
-            progress(len(samples), len(aligned.samples))
-    return Dataset(aligned.labels, tuple(samples))
+            progress(len(samples), len(dataset.samples))
+    return Dataset(teacher.labels, tuple(samples))
 
 
 def labelled_by(sample: Sample, seen: Detections, thresholds: Thresholds) -> Sample:

@@ -27,7 +27,7 @@ class LayerTimes:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the network, its layers added up; channels are those of its last layer's output.
+    """A part of the network, its layers added up; channels are those of its widest layer.
 
     Attributes:
         name: for people.
@@ -97,7 +97,10 @@ def _part(name: str, layers: Sequence[LayerChange], times: LayerTimes | None) ->
     return Part(
         name=name,
         layers=len(layers),
-        channels=(layers[-1].channels_before, layers[-1].channels_after),
+        channels=(
+            max(each.channels_before for each in layers),
+            max(each.channels_after for each in layers),
+        ),
         multiplies=(
             sum(each.multiplies_before for each in layers),
             sum(each.multiplies_after for each in layers),
@@ -132,7 +135,7 @@ def _name_stages(axis: Axes, stages: Sequence[str]) -> None:
         start += count
         if start < len(stages):
             axis.axvline(start - 0.5, color=INK, alpha=0.15, linewidth=0.6)
-    axis.set_xticks(middles, names, rotation=40, ha="right", fontsize=8)
+    axis.set_xticks(middles, names, rotation=90, fontsize=8)
     axis.tick_params(axis="x", length=0)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import markupsafe
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from tartlet_host import page
 from tartlet_host.plotting import COLOURS, drawing, plot_svg
@@ -52,6 +52,8 @@ def _history(trials: Sequence[Trial]) -> markupsafe.Markup:
         axis = axes[0]
         for state, colour, marker in (("complete", COLOURS[0], "o"), ("pruned", MUTED, "x")):
             chosen = [each for each in trials if each.state == state and each.map50 is not None]
+            if not chosen:
+                continue
             axis.scatter(
                 [each.number for each in chosen],
                 _scores(chosen),
@@ -130,6 +132,7 @@ def _slice(key: str, complete: Sequence[Trial], best: Trial) -> markupsafe.Marku
         values = [each.values.get(key) for each in complete]
         if key in LOGARITHMIC:
             axis.set_xscale("log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
             places: list[float] = [float(value or 0.0) for value in values]
         else:
             names = sorted(set(values), key=_natural)

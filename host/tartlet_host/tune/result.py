@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -118,13 +119,15 @@ def _importance(study: optuna.Study) -> dict[str, float]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < LEAST_FOR_IMPORTANCE:
         return {}
-    with quiet():
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a low target counts as good
         try:
             return dict(
                 importance.get_param_importances(
                     study,
                     evaluator=importance.PedAnovaImportanceEvaluator(),
-                    target=lambda trial: float(trial.values[0]),
+                    # It asks what makes the target low.
+                    target=lambda trial: -float(trial.values[0]),
                 )
             )
         except (RuntimeError, ValueError):  # all trials alike: nothing tells them apart

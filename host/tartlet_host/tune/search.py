@@ -12,6 +12,7 @@ from tartlet_host.model.detector import build_detector
 from tartlet_host.prune.timing import Timer
 from tartlet_host.recipe import Recipe
 from tartlet_host.train.loop import TrainProgress, fit
+from tartlet_host.train.training import Stop
 from tartlet_host.tune import space
 from tartlet_host.tune.storage import quiet
 from tartlet_shared.errors import ModelError
@@ -47,11 +48,13 @@ def search(
     *,
     timer: Timer | None = None,
     progress: Callable[[Budget, TrainProgress], None] | None = None,
+    stop: Stop = lambda: False,
 ) -> None:
     """Run trials until the study has `recipe.tune.trials`, counting those of other processes.
 
-    Every trial trains a network from the start and reports its mAP50 on the way. Ctrl-C marks the
-    running one as failed, and another takes its place when the study goes on.
+    Every trial trains a network from the start and reports its mAP50 on the way. When
+    somebody wishes to stop, the running one is marked as failed, and another takes its place when
+    the study goes on.
 
     Args:
         study: see `tartlet_host.tune.storage.open_study`.
@@ -60,6 +63,7 @@ def search(
         validation: labelled pictures that judge.
         timer: of networks against the recipe's own, for a study with two goals.
         progress: called after every step of every trial.
+        stop: asked after every step; true raises `KeyboardInterrupt`.
 
     Raises:
         ModelError: trials keep failing.
@@ -95,8 +99,11 @@ def search(
                 progress=step,
                 validation=validation,
                 on_validation=on_validation,
+                stop=stop,
             )
         except ModelError as error:
+            if stop():  # Ctrl-C reaches a converter too, which dies of it
+                raise KeyboardInterrupt from error
             trial.set_user_attr(REASON, str(error))
             raise
         assert result.map50 is not None  # there is a validation set
@@ -108,6 +115,8 @@ def search(
     with quiet():
         optuna.storages.fail_stale_trials(study)  # of processes that were killed
         while _done(study) + _running(study) < recipe.tune.trials:
+            if stop():
+                raise KeyboardInterrupt
             study.optimize(objective, n_trials=1, catch=(ModelError,))
             _stop_when_hopeless(study)
 

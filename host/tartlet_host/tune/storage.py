@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 JOURNAL = ".journal"
 HEARTBEAT, GRACE = 30, 120
 """Seconds between two signs of life of a trial, and those after which it counts as dead."""
+
+TABLE_MAKERS = 10  # attempts
 
 PrunerName = Literal["median", "hyperband", "none"]
 _WHAT = "tartlet"  # the study's attribute that says what it searches
@@ -115,6 +118,7 @@ def quiet() -> Iterator[None]:
 
 
 def _storage(place: Place) -> Any:
+    import sqlalchemy
     from optuna import storages
 
     file = place.file
@@ -128,9 +132,17 @@ def _storage(place: Place) -> Any:
     # Two processes write at once: the second waits, rather than fail at once.
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     with quiet():
-        return storages.RDBStorage(
-            url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
-        )
+        for attempt in range(TABLE_MAKERS):
+            try:
+                return storages.RDBStorage(
+                    url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
+                )
+            except sqlalchemy.exc.OperationalError as error:
+                # Another process makes the same tables at this moment.
+                if "already exists" not in str(error) or attempt + 1 == TABLE_MAKERS:
+                    raise
+                time.sleep(0.5)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _sampler(seed: int | None) -> Any:
