@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tartlet_host.dataset.source import Source
 from tartlet_shared import errors
@@ -40,7 +40,7 @@ def read_yaml(source: Source, name: str) -> YoloYaml:
     where = source.where(name)
     try:
         content = yaml.safe_load(source.read(name))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise errors.DatasetError(
             f"not YAML: {getattr(error, 'problem', None) or error}",
