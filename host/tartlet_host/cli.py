@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("Make a model", "Search for a recipe's values by many short trainings."),
     "prune": ("Make a model", "Remove channels from a trained detector and fine-tune it."),
     "quantize": ("Make a model", "Convert a detector to int8 TFLite and ONNX."),
+    "export": ("Make a model", "Write a detector as a float ONNX, TorchScript or TFLite file."),
     "evaluate": ("Make a model", "Measure accuracy and latency on a labelled data set."),
     "bench": ("Make a model", "Time models against each other, here or on a device."),
     "import": ("Make a model", "Seal someone else's .tflite or .onnx detector into a bundle."),
