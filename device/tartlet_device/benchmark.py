@@ -57,14 +57,18 @@ class Weather:
         temperature_c: at the first look.
         highest_c: at most.
         throttled: every state of power and heat that was seen, in words.
+        load: what others gave each processor core to do at the first look, 1 for all its time.
     """
 
     temperature_c: float | None = None
     highest_c: float | None = None
     throttled: tuple[str, ...] | None = None
+    load: float | None = None
 
     def look(self) -> None:
         """Take note of how it is now."""
+        if self.load is None:
+            self.load = machine.load()
         now = machine.temperature_c()
         if now is not None:
             self.temperature_c = now if self.temperature_c is None else self.temperature_c

@@ -254,6 +254,7 @@ def _time(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessage]:
         temperature_c=weather.temperature_c,
         highest_c=weather.highest_c,
         throttled=weather.throttled,
+        load=weather.load,
     )
 
 

@@ -70,6 +70,14 @@ def return_memory_early() -> None:
     mallopt(_M_MMAP_THRESHOLD, 4 << 20)
 
 
+def load() -> float | None:
+    """Work for each core in the last minute, 1 for as much as it can do; None where unknown."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # Windows
+        return None
+
+
 def temperature_c(root: Path = ROOT) -> float | None:
     """The hottest thermal zone, degrees Celsius; None where there is none."""
     readings = []

@@ -352,6 +352,7 @@ class BenchmarkResult(Reply, frozen=True, kw_only=True):
         threads: for inference; None for what the runtimes chose.
         temperature_c, highest_c: of the processor before and at most; None where unknown.
         throttled: what the firmware said about power and heat meanwhile, None where unknown.
+        load: what others gave each core to do before, 1 for all its time; None where unknown.
     """
 
     timings: tuple[BenchmarkTiming, ...]
@@ -360,6 +361,7 @@ class BenchmarkResult(Reply, frozen=True, kw_only=True):
     temperature_c: float | None
     highest_c: float | None
     throttled: tuple[str, ...] | None
+    load: float | None = None
 
 
 RequestMessage = (

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tartlet_device.benchmark import Timing
     from tartlet_host.evaluate.benchmark import Outcome, Runnable
 
+BUSY = 0.7
+"""Load of each core, before anything is timed, that spoils a benchmark."""
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -64,7 +67,7 @@ def command(
     \b
     Next:  tartlet package the fastest that is accurate enough, then tartlet push
     \b
-    JSON: {device, machine, threads, temperature_c, highest_c, throttled: [word] or null,
+    JSON: {device, machine, threads, temperature_c, highest_c, throttled: [word] or null, load,
            models: [{model, runtime, bytes, p50_ms, p95_ms, runs, peak_bytes, map50, failure}]}
     """
     from tartlet_host.evaluate import benchmark
@@ -129,6 +132,7 @@ def _on_device(
         temperature_c=result.temperature_c,
         highest_c=result.highest_c,
         throttled=result.throttled,
+        load=result.load,
     )
     return outcome, opened.device.name
 
@@ -161,6 +165,7 @@ def _as_data(
         "temperature_c": outcome.temperature_c,
         "highest_c": outcome.highest_c,
         "throttled": None if outcome.throttled is None else list(outcome.throttled),
+        "load": outcome.load,
         "models": [
             _row_data(model, outcome.timings[model.name], accuracy.get(model.name))
             for model in models
@@ -229,6 +234,11 @@ def conditions(outcome: Outcome) -> list[str]:
         )
     elif outcome.throttled is not None:
         lines.append("power and heat: good")
+    if outcome.load is not None and outcome.load > BUSY:
+        lines.append(
+            f"others kept each core busy {outcome.load:.1f} times over: the times are too long and "
+            "their ratio is rough; time again when it is quiet"
+        )
     return lines
 
 

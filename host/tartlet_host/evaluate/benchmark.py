@@ -42,6 +42,7 @@ class Outcome:
         threads: for inference; None for what the runtimes chose.
         temperature_c, highest_c: of the processor before and at most; None where unknown.
         throttled: what a Pi's firmware said about power and heat; None on other machines.
+        load: what others gave each core to do before, 1 for all its time; None where unknown.
     """
 
     timings: dict[str, Timing]
@@ -50,6 +51,7 @@ class Outcome:
     temperature_c: float | None
     highest_c: float | None
     throttled: tuple[str, ...] | None
+    load: float | None = None
 
 
 def find(paths: Sequence[Path]) -> tuple[Runnable, ...]:
@@ -110,6 +112,7 @@ def measure(
         temperature_c=weather.temperature_c,
         highest_c=weather.highest_c,
         throttled=weather.throttled,
+        load=weather.load,
     )
 
 

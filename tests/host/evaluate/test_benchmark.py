@@ -98,18 +98,23 @@ def test_a_checkpoint_is_timed_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heat", "throttled", "lines"),
+    ("heat", "throttled", "load", "lines"),
     [
-        ((None, None), None, []),
-        ((50.4, 61.0), None, ["temperature: 50 °C before, 61 °C at most"]),
-        ((None, None), (), ["power and heat: good"]),
-        ((None, 80.0), ("throttled now",), ["temperature: 80 °C at most", "throttled now"]),
+        ((None, None), None, None, []),
+        ((None, None), None, 0.3, []),
+        ((None, None), None, 9.24, ["others kept each core busy 9.2 times over"]),
+        ((50.4, 61.0), None, None, ["temperature: 50 °C before, 61 °C at most"]),
+        ((None, None), (), None, ["power and heat: good"]),
+        ((None, 80.0), ("throttled now",), None, ["temperature: 80 °C at most", "throttled now"]),
     ],
 )
 def test_heat_and_power_in_words(
-    heat: tuple[float | None, float | None], throttled: tuple[str, ...] | None, lines: list[str]
+    heat: tuple[float | None, float | None],
+    throttled: tuple[str, ...] | None,
+    load: float | None,
+    lines: list[str],
 ) -> None:
-    said = conditions(Outcome({}, "a Pi", 1, *heat, throttled))
+    said = conditions(Outcome({}, "a Pi", 1, *heat, throttled, load))
     assert len(said) == len(lines)
     for line, words in zip(said, lines, strict=True):
         assert words in line
