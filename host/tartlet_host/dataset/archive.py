@@ -59,7 +59,8 @@ def index_archive(path: Path) -> dict[str, tuple[int, int]]:
             where=str(path),
             hint="copy or pack it again",
         ) from error
-    return dict(sorted(found.items()))
+    # The order in which a folder of the same files is walked
+    return dict(sorted(found.items(), key=lambda each: each[0].split("/")))
 
 
 def _refuse_compressed(path: Path, start: bytes) -> None:

@@ -27,8 +27,10 @@ from tartlet_host.dataset.sample import (
     without_boxes,
 )
 from tartlet_host.dataset.source import FolderSource, Source
-from tartlet_host.dataset.xml_labels import number, parse, text
+from tartlet_host.dataset.xml_labels import number, parse, text, whole
 from tartlet_shared import errors
+
+MOST_FRAMES = 10_000_000  # four days at 30 frames a second; more is a damaged file
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +158,7 @@ def _frames(
     numbers = _task_frames(root, where)
     labels = {frame: _FrameLabels([]) for frame in numbers}
     for track in root.iterfind("track"):
-        _sort_in(track, labels, classes, where, problem)
+        _sort_in(track, numbers, labels, classes, where, problem)
     size = _size(
         root.findtext(".//original_size/width"), root.findtext(".//original_size/height"), where
     )
@@ -189,18 +191,24 @@ def _no_frame(frame: int, where: str) -> errors.PictureUnreadable:
 
 def _task_frames(root: ET.Element, where: str) -> range:
     """The numbers of the task's frames in the video, counted from 0."""
-    start = int(number(root.findtext(".//start_frame") or "0", "start_frame", where=where))
+    start = whole(root.findtext(".//start_frame") or "0", "start_frame", where=where)
     step_text = re.search(r"step=(\d+)", root.findtext(".//frame_filter") or "")
     step = max(1, int(step_text[1])) if step_text else 1
     stop = root.findtext(".//stop_frame")
     if stop:
-        return range(start, int(number(stop, "stop_frame", where=where)) + 1, step)
-    size = int(number(root.findtext(".//size"), "size", where=where))
-    return range(start, start + size * step, step)
+        last = whole(stop, "stop_frame", where=where)
+    else:
+        last = start + (whole(root.findtext(".//size"), "size", where=where) - 1) * step
+    if not 0 <= start <= last + 1 <= MOST_FRAMES:
+        raise errors.DatasetError(
+            f"its frames go from {start} to {last}", where=where, hint="export the task again"
+        )
+    return range(start, last + 1, step)
 
 
 def _sort_in(
     track: ET.Element,
+    frames: range,
     labels: dict[int, _FrameLabels],
     classes: ClassNames,
     where: str,
@@ -209,12 +217,12 @@ def _sort_in(
     """Put a track's boxes into their frames; where it goes on without one, nothing is known."""
     here = f"{where}, track {track.get('id', '?')}"
     try:
-        shapes = [(int(number(each.get("frame"), "frame", where=here)), each) for each in track]
+        shapes = [(whole(each.get("frame"), "frame", where=here), each) for each in track]
     except errors.DatasetError as error:
         problem(error)
         return
     shapes.sort(key=lambda each: each[0])
-    ends = [frame for frame, _ in shapes[1:]] + [max(labels, default=0) + 1]
+    ends = [frame for frame, _ in shapes[1:]] + [frames.stop]
     for (frame, shape), end in zip(shapes, ends, strict=True):
         if shape.get("outside") == "1":
             continue
@@ -222,7 +230,7 @@ def _sort_in(
         row = _row(shape, track.get("label", ""), classes, where, at, problem)
         if row is not None and frame in labels:
             labels[frame].rows.append(row)
-        for between in range(frame + 1, end):
+        for between in range(max(frame + 1, frames.start), min(end, frames.stop)):
             if between in labels:
                 labels[between].known = False
 
@@ -247,7 +255,7 @@ def _box(shape: ET.Element, where: str) -> tuple[float, float, float, float] | N
     def value(name: str) -> float:
         return number(shape.get(name), name, where=where)
 
-    turn = math.radians(float(shape.get("rotation") or 0))
+    turn = math.radians(number(shape.get("rotation") or "0", "rotation", where=where))
     match shape.tag:
         case "box":
             left, top, right, bottom = (value(name) for name in ("xtl", "ytl", "xbr", "ybr"))
@@ -278,6 +286,6 @@ def _box(shape: ET.Element, where: str) -> tuple[float, float, float, float] | N
 
 def _size(width: str | None, height: str | None, where: str) -> tuple[int, int]:
     return (
-        int(number(width, "width", where=where)),
-        int(number(height, "height", where=where)),
+        whole(width, "width", where=where),
+        whole(height, "height", where=where),
     )

@@ -177,9 +177,15 @@ def _read_file(
             source, path.name, list_files(source), labels=wish.labels, problem=wish.problem
         )
     if kind in video.VIDEO_SUFFIXES or kind in PICTURE_SUFFIXES:
-        if not wish.unlabelled:
-            raise _nothing_labelled(path, "a picture or a video has no labels of its own")
         film = kind in video.VIDEO_SUFFIXES
+        if not wish.unlabelled:
+            raise errors.DatasetError(
+                "a video or a picture has no labels of its own",
+                where=str(path),
+                hint=f"label it first: tartlet label --from-motion {path.name} -o data"
+                if film
+                else "give the folder with the labels, or the label file",
+            )
         alone = Listing(() if film else (path.name,), (path.name,) if film else (), {})
         return _unlabelled(source, alone, wish)
     if kind in (".zip", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst"):

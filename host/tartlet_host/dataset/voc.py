@@ -19,7 +19,7 @@ from tartlet_host.dataset.listing import Listing, stem, without_suffix
 from tartlet_host.dataset.pictures import header_of
 from tartlet_host.dataset.sample import Dataset, Sample, without_boxes
 from tartlet_host.dataset.source import Source
-from tartlet_host.dataset.xml_labels import number, parse, text
+from tartlet_host.dataset.xml_labels import number, parse, text, whole
 from tartlet_shared import errors
 
 
@@ -142,7 +142,7 @@ def _size(root: ET.Element, where: str) -> tuple[int, int] | None:
     size = root.find("size")
     if size is None:
         return None
-    width, height = (int(number(text(size, n), n, where=where)) for n in ("width", "height"))
+    width, height = (whole(text(size, n), n, where=where) for n in ("width", "height"))
     return (width, height) if width > 0 and height > 0 else None
 
 

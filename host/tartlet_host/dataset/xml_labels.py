@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 
 from tartlet_shared import errors
@@ -49,3 +50,19 @@ def number(value: str | None, what: str, *, where: str) -> float:
             where=where,
             hint="export the labels again, or correct the file",
         ) from error
+
+
+def whole(value: str | None, what: str, *, where: str) -> int:
+    """A whole number of a label file, written with or without decimals.
+
+    Raises:
+        DatasetError: it is missing or no such number.
+    """
+    found = number(value, what, where=where)
+    if not math.isfinite(found) or found != int(found):
+        raise errors.DatasetError(
+            f"{what} is {value!r}, not a whole number",
+            where=where,
+            hint="export the labels again, or correct the file",
+        )
+    return int(found)

@@ -151,6 +151,28 @@ def test_a_track_that_goes_on_leaves_the_rest_unknown(tmp_path: Path) -> None:
     assert [each.labelled for each in read_dataset(tmp_path).samples] == [True] * 6 + [False] * 2
 
 
+def test_frames_outside_the_task_are_left_out(tmp_path: Path) -> None:
+    frames_as_video(tmp_path)
+    tracks = track((-(10**15), False), (2, False), (10**15, True))
+    (tmp_path / "annotations.xml").write_text(video_export(tracks, stop=4))
+    samples = read_dataset(tmp_path).samples
+    assert [(each.labelled, len(each.boxes)) for each in samples] == [
+        (False, 0),
+        (False, 0),
+        (True, 1),
+        (False, 0),
+        (False, 0),
+    ]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 10**12), (5, 2), (-3, 4)])
+def test_a_task_of_impossible_frames(tmp_path: Path, start: int, stop: int) -> None:
+    frames_as_video(tmp_path)
+    (tmp_path / "annotations.xml").write_text(video_export(start=start, stop=stop))
+    with pytest.raises(errors.DatasetError, match=f"go from {start} to {stop}"):
+        read_dataset(tmp_path)
+
+
 def test_without_frames_and_video(tmp_path: Path) -> None:
     (tmp_path / "annotations.xml").write_text(video_export(track((1, False))))
     with pytest.raises(errors.DatasetNotFound, match=r"neither the frames nor the video clip.avi"):
