@@ -6,7 +6,6 @@ times are those of ONNX Runtime. They show where time goes; how much of it, the 
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from tartlet_host.train import checkpoint
 
 RUNS = 40
 WARM_UP = 5
+QUIET = 10  # percentile: a layer is short, and on a busy computer most runs of it are interrupted
 _KERNEL = "_kernel_time"
 _BLOCKED = "_nchwc"  # what ONNX Runtime appends where it changes a layer's memory layout
 # Operators that the runtime merges into the convolution before them.
@@ -35,7 +35,7 @@ class _Event(msgspec.Struct):
 
 
 def layer_times(network: Detector, recipe: Recipe, *, runs: int = RUNS) -> dict[str, float]:
-    """Median milliseconds of each convolution, float, one thread, with what is merged into it.
+    """Milliseconds of each convolution undisturbed, float, one thread, with what is merged into it.
 
     Args:
         network: any weights will do.
@@ -54,7 +54,7 @@ def layer_times(network: Detector, recipe: Recipe, *, runs: int = RUNS) -> dict[
 
 
 def profile(path: Path, *, runs: int = RUNS) -> dict[str, float]:
-    """Median milliseconds of each convolution in an ONNX model of ours, by the layer's name."""
+    """Milliseconds of each convolution in an ONNX model of ours, by the layer's name."""
     import onnxruntime
 
     layers = _layer_of_value(path)
@@ -78,7 +78,7 @@ def profile(path: Path, *, runs: int = RUNS) -> dict[str, float]:
             layer = layers.get(event.name.removesuffix(_KERNEL).removesuffix(_BLOCKED))
             if layer is not None:
                 times[layer].append(event.dur / 1e3)
-    return {name: statistics.median(values[WARM_UP:]) for name, values in times.items()}
+    return {name: float(np.percentile(values[WARM_UP:], QUIET)) for name, values in times.items()}
 
 
 def _layer_of_value(path: Path) -> dict[str, str]:

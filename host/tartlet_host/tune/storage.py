@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from tartlet_host.recipe import Recipe
+from tartlet_host.recipe import Recipe, TuneRecipe
+from tartlet_host.recipe.dump import to_toml
 from tartlet_shared import errors
 
 if TYPE_CHECKING:
@@ -168,9 +169,13 @@ def _pruner(name: PrunerName, recipe: Recipe) -> Any:
 
 
 def _fingerprint(recipe: Recipe) -> str:
-    """What makes two searches the same: everything but how many trials they have."""
-    same = msgspec.structs.replace(recipe, tune=msgspec.structs.replace(recipe.tune, trials=1))
-    return msgspec.json.encode(same).decode()
+    """What makes two searches the same: everything but how many trials they have.
+
+    Only what differs from the defaults, so that a key which a later version adds changes nothing.
+    """
+    default = TuneRecipe().trials
+    tune = msgspec.structs.replace(recipe.tune, trials=default)
+    return to_toml(msgspec.structs.replace(recipe, tune=tune))
 
 
 @contextlib.contextmanager
