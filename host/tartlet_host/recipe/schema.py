@@ -168,7 +168,7 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     sampling: Literal["even", "balanced"] = "even"
     validate_every: NonNegative = 0
     patience: NonNegative = 0
-    checkpoint_every: NonNegative = 0
+    checkpoint_every: NonNegative = 100
     cache_megabytes: NonNegative = 768
     disk_cache_megabytes: NonNegative = 0
     workers: NonNegative = 0

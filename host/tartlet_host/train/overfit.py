@@ -74,8 +74,15 @@ def overfit_batch(
         ModelError: the loss is no longer a number, or there is too little memory.
     """
     few = _few(dataset, recipe.train.batch_size)
+    # Cells assigned by geometry all along: goals that follow the network would make the loss of an
+    # untrained one small as well.
     run = msgspec.structs.replace(
-        recipe.train, steps=steps, batch_size=len(few.samples), weight_decay=0.0, ema_decay=0.9
+        recipe.train,
+        steps=steps,
+        batch_size=len(few.samples),
+        assignment_warmup=1.0,
+        weight_decay=0.0,
+        ema_decay=0.9,
     )
     batch = next(plain_batches(few, PictureStore(recipe.input, 0), recipe.input, run.batch_size))
     with rehearsing(detector, dataset, run) as (training, plan):

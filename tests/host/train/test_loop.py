@@ -23,6 +23,7 @@ from tartlet_host.recipe import (
     default_recipe,
     load_recipe,
 )
+from tartlet_host.train import loop
 from tartlet_host.train.loop import TrainProgress, fit
 from tartlet_shared.errors import DatasetError, ModelError, PictureUnreadable
 
@@ -76,6 +77,85 @@ def test_ctrl_c_passes_through(make_squares: MakeSquares) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fit(build_detector(recipe()), make_squares(2), recipe(), progress=interrupt)
+
+
+def test_the_best_look_is_the_result(
+    make_squares: MakeSquares, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, dataset = small(steps=6, validate_every=2), make_squares(2)
+    accuracies = iter([0.3, 0.8, 0.5])
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def measured(network: torch.nn.Module, *_: object) -> float:
+        weights.append({name: value.clone() for name, value in network.state_dict().items()})
+        return next(accuracies)
+
+    monkeypatch.setattr(loop, "map50_of_network", measured)
+    told: list[tuple[int, float]] = []
+    detector = build_detector(plan)
+    result = fit(
+        detector,
+        dataset,
+        plan,
+        validation=dataset,
+        on_validation=lambda step, value: told.append((step, value)),
+    )
+    assert result.looks == tuple(told) == ((2, 0.3), (4, 0.8), (6, 0.5))
+    assert (result.best_step, result.map50) == (4, 0.8)
+    assert result.last is not None
+    for name, value in detector.state_dict().items():
+        assert torch.equal(value, weights[1][name]), name
+        assert torch.equal(result.last[name], weights[2][name]), name
+
+
+def test_training_stops_when_nothing_gets_better(
+    make_squares: MakeSquares, small: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, dataset = small(steps=20, validate_every=2, patience=2), make_squares(2)
+    accuracies = iter([0.3, 0.8, 0.5, 0.8])
+    monkeypatch.setattr(loop, "map50_of_network", lambda *_: next(accuracies))
+    result = fit(build_detector(plan), dataset, plan, validation=dataset)
+    assert len(result.losses) == 8
+    assert result.best_step == 8  # the later of two equal ones
+    assert result.pictures == 16
+    assert result.last is None
+
+
+def test_a_callback_may_end_the_run(
+    make_squares: MakeSquares, small: Callable[..., Recipe]
+) -> None:
+    class Enough(Exception):
+        pass
+
+    def refuse(step: int, value: float) -> None:
+        raise Enough
+
+    plan, dataset = small(steps=20, validate_every=1), make_squares(2)
+    seen: list[TrainProgress] = []
+    with pytest.raises(Enough):
+        fit(
+            build_detector(plan),
+            dataset,
+            plan,
+            validation=dataset,
+            on_validation=refuse,
+            progress=seen.append,
+        )
+    assert not seen
+
+
+def test_a_frozen_backbone_is_let_go(
+    make_squares: MakeSquares, small: Callable[..., Recipe]
+) -> None:
+    dataset = make_squares(2)
+    for part, moves in ((1.0, False), (0.5, True)):
+        plan = small(freeze_backbone=part)
+        detector = build_detector(plan)
+        before = {name: value.clone() for name, value in detector.backbone.state_dict().items()}
+        fit(detector, dataset, plan)
+        after = detector.backbone.state_dict()
+        changed = any(not torch.equal(value, before[name]) for name, value in after.items())
+        assert changed is moves
 
 
 def test_frozen_stages_keep_their_weights(make_squares: MakeSquares) -> None:
@@ -136,7 +216,7 @@ def test_a_set_without_boxes_is_refused(make_squares: MakeSquares) -> None:
 
 def test_a_missing_picture_stops_the_run(make_squares: MakeSquares) -> None:
     dataset = make_squares(2)
-    dataset.samples[1].picture.unlink()
+    Path(str(dataset.samples[1].picture)).unlink()
     with pytest.raises(PictureUnreadable):
         fit(build_detector(recipe()), dataset, recipe())
 

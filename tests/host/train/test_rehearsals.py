@@ -18,6 +18,7 @@ from tartlet_host.commands import rehearsals
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.model.detector import Detector, build_detector
+from tartlet_host.model.head import LevelHead
 from tartlet_host.recipe import AugmentRecipe, Recipe
 from tartlet_host.train import curves
 from tartlet_host.train.gradient_check import check_gradients
@@ -146,7 +147,7 @@ class Wrong(torch.autograd.Function):
 
 class WrongLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = Wrong.apply(x)
+        y: torch.Tensor = Wrong.apply(x)  # type: ignore[no-untyped-call]
         return y
 
 
@@ -154,7 +155,9 @@ def test_a_wrong_derivative_is_found_where_it_is(
     make_squares: MakeSquares, small: MakeRecipe
 ) -> None:
     detector = build_detector(small())
-    detector.heads[1].score_tower = nn.Sequential(detector.heads[1].score_tower, WrongLayer())
+    head = detector.heads[1]
+    assert isinstance(head, LevelHead)
+    head.score_tower.append(WrongLayer())
     found = check_gradients(detector, make_squares(2), small())
     assert not found.passed
     errors = {part.name: part.error for part in found.parts}
