@@ -86,7 +86,7 @@ def command(
     checked = None
     if not no_check:
         with timeline.step("Checking the pictures") as report:
-            checked = run_data.look(data, recipe, report, thumbnails=0)
+            checked = run_data.look(data, recipe, report, thumbnails=60)
     with asking_to_stop(say) as stop:
         outcome = pipeline.run(recipe, data, folder, timeline, checked=checked, stop=stop)
     measured = pipeline.summarise(outcome, timeline, time.monotonic() - started)

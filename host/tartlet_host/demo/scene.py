@@ -45,7 +45,7 @@ def people(recipe_path: Path | None = None) -> Scene:
     folder = models_folder() / "people"
     return Scene(
         footage=footage.fetch(platformdirs.user_cache_path("tartlet") / "footage"),
-        train=(1, 500),
+        train=(1, 550),
         test=(560, footage.FRAMES),
         truth=folder / "test.json",
         recipe=recipe.load_recipe(recipe_path or folder / "demo.toml"),

@@ -169,9 +169,13 @@ def _prepare(detector: Detector, recipe: Recipe, timer: Timer | None) -> Plan:
     """Give the detector its levels, in place, and find how far it must be pruned."""
     pruning = recipe.prune
     before = summarise(detector, recipe.input)
-    recipe = msgspec.structs.replace(recipe, input=pruning.input or recipe.input)
     if pruning.strides:
         detector.drop_levels(len(pruning.strides))
+    recipe = msgspec.structs.replace(
+        recipe,
+        input=pruning.input or recipe.input,
+        model=msgspec.structs.replace(recipe.model, strides=detector.strides),
+    )
     structure = read_structure(detector, recipe.input)
     goal = pruning.keep_multiplies * before.multiplies
     ratio = plan.ratio_for_multiplies(structure, goal, pruning)

@@ -141,6 +141,6 @@ def _training(
 
 def of_footage(dataset: Dataset, origin: str, sheets: tuple[Path, ...], test: Dataset) -> RunData:
     """Frames that were labelled from motion already: the last part of them is for validation."""
-    settings = msgspec.structs.replace(DataRecipe(), split="time", validation_share=0.12)
+    settings = msgspec.structs.replace(DataRecipe(), split="time", validation_share=0.09)
     train, validation = split_dataset(dataset, settings)
     return RunData(train, validation, test, None, origin, sheets)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tartlet_device.pictures import decode_picture
 from tartlet_device.preprocess import Picture
+from tartlet_host.dataset import check_page
+from tartlet_host.dataset.augment_page import augment_page
 from tartlet_host.dataset.check import CheckReport
 from tartlet_host.dataset.findings import KINDS
 from tartlet_host.dataset.pictures import read_picture
@@ -19,6 +21,7 @@ from tartlet_host.evaluate.remarks import remarks
 from tartlet_host.evaluate.samples import TestPicture
 from tartlet_host.files import write_atomically
 from tartlet_host.prune import page as prune_page
+from tartlet_host.quantize import page as quantize_page
 from tartlet_host.run import report
 from tartlet_host.run.models import Measured, Tested
 from tartlet_host.run.pipeline import Outcome
@@ -71,14 +74,24 @@ def report_data(outcome: Outcome, summary: Summary) -> ReportData:
 
 def write_details(outcome: Outcome, folder: Path) -> Mapping[str, str]:
     """Write the pages that say more; returns what each is about and its name."""
+    name = outcome.recipe.name
     pages = {"the mistakes in detail": ("evaluation.html", _evaluation(outcome))}
+    if outcome.checked is not None:
+        checked = check_page.check_page(outcome.checked, f"{name}: the pictures")
+        pages["the pictures and what is wrong with them"] = ("data.html", checked)
+    augmented = augment_page(outcome.networks.data.train, outcome.recipe, f"{name}: training")
+    pages["what training saw"] = ("augment.html", augmented)
+    files = [each.made for each in outcome.measured]
+    if any(each.layers for each in files):
+        layers = quantize_page.render(f"{name}: int8, layer by layer", files)
+        pages["int8, layer by layer"] = ("layers.html", layers)
     pruning = outcome.networks.pruning
     if pruning is not None:
-        title = f"{outcome.recipe.name}: what pruning left"
+        title = f"{name}: what pruning left"
         pages["pruning, layer by layer"] = ("pruning.html", prune_page.render(title, pruning))
-    for name, content in pages.values():
-        write_atomically(folder / name, content)
-    return {words: name for words, (name, _) in pages.items()}
+    for file, content in pages.values():
+        write_atomically(folder / file, content)
+    return {words: file for words, (file, _) in pages.items()}
 
 
 def _row(measured: Measured, outcome: Outcome) -> CandidateRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from tartlet_host import machine
 from tartlet_host.dataset.check import CheckReport
 from tartlet_host.dataset.sample import Dataset
-from tartlet_host.quantize import calibration, conversion
+from tartlet_host.quantize import candidates as quantization
+from tartlet_host.quantize import conversion
 from tartlet_host.quantize.conversion import ModelFile
 from tartlet_host.recipe import Recipe
 from tartlet_host.run import models
@@ -19,8 +21,10 @@ from tartlet_host.run.models import Choice, Measured, Tested
 from tartlet_host.run.networks import Networks, train_and_prune
 from tartlet_host.run.summary import Candidate, Summary, Transfer
 from tartlet_host.run.timeline import Timeline
-from tartlet_host.train import checkpoint
 from tartlet_shared.bundle import Bundle
+from tartlet_shared.errors import ParityFailed
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT = "pictures held out from training"
 
@@ -79,8 +83,7 @@ def run(
     """
     networks = train_and_prune(recipe, data, folder, timeline, stop)
     data = networks.data
-    with timeline.step("Converting and quantizing") as report:
-        made = _convert(networks, folder, report)
+    made = _convert(networks, folder, timeline)
     with timeline.step("Measuring the candidates") as report:
         measured = models.measure(made, data.validation, report)
     choice = models.choose(measured, recipe.gate.largest_loss)
@@ -154,17 +157,32 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _convert(
-    networks: Networks, folder: Path, report: Callable[[int, int], None]
-) -> list[ModelFile]:
+def _convert(networks: Networks, folder: Path, timeline: Timeline) -> list[ModelFile]:
     """Candidates of the parent and of the pruned network, the float parent first."""
-    sources = [networks.parent] + ([networks.pruned] if networks.pruned else [])
     made: list[ModelFile] = []
-    for done, source in enumerate(sources, start=1):
-        recipe = checkpoint.load(source).recipe
-        prepared = calibration.collect(networks.data.train, recipe)
-        made += conversion.convert(
-            source, folder, runtimes=conversion.default_runtimes(), calibration=prepared
-        )
-        report(done, len(sources))
+    refused: list[ParityFailed] = []
+    data, runtimes = networks.data, conversion.default_runtimes()
+    for source in filter(None, (networks.parent, networks.pruned)):
+        try:
+            candidates = quantization.make(
+                source,
+                folder,
+                data.train,
+                data.validation,
+                runtimes=runtimes,
+                stage=_stage_of(source.stem, timeline),
+            )
+        except ParityFailed as error:
+            # The other network may still do; of this one the float files stay to compare with.
+            logger.warning("%s: %s", source.name, error.what)
+            refused.append(error)
+            made += conversion.convert(source, folder, runtimes=runtimes, calibration=None)
+        else:
+            made += candidates.gated.files
+    if len(refused) == (1 if networks.pruned is None else 2):
+        raise refused[0]
     return made
+
+
+def _stage_of(network: str, timeline: Timeline) -> quantization.Stage:
+    return lambda name: timeline.step(f"{name} ({network})")
