@@ -131,7 +131,7 @@ def seal(chosen: Measured, data: Dataset, folder: Path, *, name: str, origin: st
     predictor = open_predictor(
         chosen.made.path,
         labels=data.labels,
-        score_threshold=round(package.score_threshold(chosen.validation), 2),
+        score_threshold=package.score_thresholds(chosen.validation),
     )
     return package.build_bundle(
         predictor,
@@ -157,9 +157,12 @@ class Tested:
 
 
 def test(
-    measured: Sequence[Measured], pictures: Dataset, threshold: float, report: Report
+    measured: Sequence[Measured],
+    pictures: Dataset,
+    thresholds: Sequence[float],
+    report: Report,
 ) -> dict[str, Tested]:
-    """Every model on the test pictures, by name."""
+    """Every model on the test pictures, by name; the thresholds are those of the bundle."""
     tested: dict[str, Tested] = {}
     for each in measured:
         aligned = precision.align(pictures, each.predictor.labels)
@@ -167,7 +170,7 @@ def test(
         evaluation = evaluate(
             aligned,
             found,
-            thresholds=[threshold] * len(each.predictor.labels),
+            thresholds=thresholds,
             canvas=each.predictor.detector.preprocessing,
         )
         tested[each.name] = Tested(evaluation, found)

@@ -92,9 +92,9 @@ def run(
             choice.chosen, data.train, folder / "bundle", name=recipe.name, origin=data.origin
         )
     test = data.validation if data.test is None else data.test
-    threshold = bundle.manifest.decoding.score_threshold
+    thresholds = bundle.manifest.decoding.thresholds(len(recipe.labels))
     with timeline.step("Measuring on test pictures") as report:
-        tested = models.test(measured, test, threshold, report)
+        tested = models.test(measured, test, thresholds, report)
     return Outcome(
         recipe=recipe,
         checked=checked,
