@@ -114,12 +114,12 @@ def command(
     try:
         _run(study, recipe, data, judges, latency, as_json)
     except KeyboardInterrupt:
-        say(f"the study is kept in {kept.text}; go on with --resume")
+        say(f"the study is kept in {kept}; go on with --resume")
         raise
     found = result.read(study)
-    _write(output, recipe_path, recipe, found, kept.text)
+    _write(output, recipe_path, recipe, found, str(kept))
     if as_json:
-        print_json(_as_data(kept.text, output, found))
+        print_json(_as_data(str(kept), output, found))
         return
     values = ", ".join(
         f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"

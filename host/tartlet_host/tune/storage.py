@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -44,6 +45,10 @@ class Place:
         """The file, where it is one."""
         return None if "://" in self.text else Path(self.text)
 
+    def __str__(self) -> str:
+        """For people, without a password."""
+        return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.text)
+
 
 def open_study(
     place: Place,
@@ -75,7 +80,7 @@ def open_study(
         if recipe.name in known and not join:
             raise errors.UsageError(
                 f"there is a study {recipe.name!r} already",
-                where=place.text,
+                where=str(place),
                 hint="add trials to it with --resume, or name another place with --study",
             )
         fresh = recipe.name not in known
@@ -97,7 +102,7 @@ def open_study(
             "the study that is there has another recipe"
             if before["recipe"] != what["recipe"]
             else "the study that is there has other goals",
-            where=place.text,
+            where=str(place),
             hint="name another place with --study, or go back to what it began with",
         )
     return study
@@ -189,6 +194,6 @@ def _failures_named(place: Place) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         raise errors.UsageError(
             f"the study cannot be kept there: {reason}",
-            where=place.text,
+            where=str(place),
             hint="give a file such as study.db, or a URL such as postgresql://user@host/studies",
         ) from error

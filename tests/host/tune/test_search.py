@@ -200,6 +200,13 @@ def test_another_study_in_the_same_place_is_refused(place: storage.Place) -> Non
 )
 def test_places(text: str, expected: Path | None) -> None:
     assert storage.Place(text).file == expected
+    assert str(storage.Place(text)) == text
+
+
+def test_a_password_is_not_shown() -> None:
+    place = storage.Place("postgresql://me:secret@server:5432/studies")
+    assert str(place) == "postgresql://me:***@server:5432/studies"
+    assert "secret" in place.text
 
 
 def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
