@@ -24,8 +24,6 @@ from tartlet_host.run.summary import Transfer
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.messages import Prediction, unpack
 
-LARGEST_LOSS = 0.04
-"""mAP50 that pruning and int8 together may cost; ten minutes of training leave no more room."""
 PREDICTIONS = 12
 
 

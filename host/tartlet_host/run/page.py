@@ -142,10 +142,10 @@ def _shares(parts: Mapping[str, Dataset]) -> dict[str, tuple[int, int, int]]:
 
 
 def _pictures(test: Dataset, tested: Tested) -> list[TestPicture]:
-    threshold = tested.evaluation.metrics.at_threshold.threshold
+    thresholds = [each.at_threshold.threshold for each in tested.evaluation.metrics.classes]
     return [
         TestPicture(caption, read_picture(test.samples[place]), test.samples[place], finding)
-        for caption, place, finding in samples.choose(test, tested.found, threshold)
+        for caption, place, finding in samples.choose(test, tested.found, thresholds)
     ]
 
 
