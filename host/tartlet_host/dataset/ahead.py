@@ -11,6 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PAUSE = 0.1  # seconds between two looks at whether the reader has left
+PATIENCE = 30.0  # seconds for the thread to finish the picture it is at
 
 
 def run_ahead(make: Callable[[threading.Event], Iterator[T]]) -> Generator[T, None, None]:
@@ -53,4 +54,4 @@ def run_ahead(make: Callable[[threading.Event], Iterator[T]]) -> Generator[T, No
         left.set()
         with contextlib.suppress(queue.Empty):
             ready.get_nowait()  # lets a thread that waits for room go on at once
-        thread.join()
+        thread.join(PATIENCE)  # not for ever: at the interpreter's end nothing runs any more

@@ -192,7 +192,7 @@ def test_ctrl_c_ends_everything_quietly(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "drawn\n", process.communicate()
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)  # ends when the last that could write has ended
+    _, said = process.communicate(timeout=120)  # ends when the last that could write has ended
     assert process.returncode == -signal.SIGINT
     assert said.count("Traceback") == 1  # the interrupt of the script itself
     assert said.rstrip().endswith("KeyboardInterrupt")
