@@ -27,6 +27,7 @@ from tartlet_host.recipe import AugmentRecipe, Recipe, TrainRecipe, default_reci
 PICTURES = 96
 EPOCHS = 8  # the default recipe's 500 steps of 8, of some 500 pictures
 STEPS_A_TURN = 4
+WARM_UP = 3
 PEOPLE = 9  # in a picture
 GOAL = 0.95
 THREADS = 2
@@ -70,19 +71,18 @@ def run() -> list[Row]:
 def measure(dataset: Dataset, recipe: Recipe, run: TrainRecipe) -> tuple[float, float]:
     """Seconds a step takes fed by the loader, and on one batch again and again.
 
-    Of each turn and the one after it the ratio is taken; the median of these is what the machine's
-    other work disturbs least. The first turn, in which torch allocates, counts for neither.
+    Over the whole run, the first epoch with its decoding included; only the first steps, in which
+    torch allocates, do not count.
     """
     step = training_step(recipe, run)
     with contextlib.closing(training_batches(dataset, recipe.input, run)) as batches:
         kept = next(batches)
-        turns: list[tuple[float, float]] = []
-        for _ in range(1, run.steps, STEPS_A_TURN):
-            fed = seconds(step, batches)
-            alone = seconds(step, iter([kept] * STEPS_A_TURN))
-            turns.append((fed, alone))
-    alone = statistics.median(alone for _, alone in turns[1:])
-    return alone * statistics.median(fed / alone for fed, alone in turns[1:]), alone
+        seconds(step, iter([kept] * WARM_UP))
+        turns = [
+            (seconds(step, batches), seconds(step, iter([kept] * STEPS_A_TURN)))
+            for _ in range(1, run.steps, STEPS_A_TURN)
+        ]
+    return statistics.mean(fed for fed, _ in turns), statistics.mean(alone for _, alone in turns)
 
 
 def seconds(step: Callable[[Batch], None], batches: Iterator[Batch]) -> float:
