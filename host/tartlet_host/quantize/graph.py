@@ -29,6 +29,8 @@ KINDS = {
     "CONV_2D": "convolution",
     "DEPTHWISE_CONV_2D": "depthwise",
     "ADD": "sum",
+    "RESIZE_NEAREST_NEIGHBOR": "upsampling",
+    "Resize": "upsampling",
     "Conv": "convolution",
     "Add": "sum",
 }

@@ -13,6 +13,7 @@ from tartlet_host.quantize.layer_errors import LayerError
 
 ROW = 0.17  # inches
 WORST = 3
+MOST = 60.0  # decibels; beyond, nothing is lost
 
 
 def render(title: str, files: Sequence[ModelFile]) -> str:
@@ -37,11 +38,12 @@ def bars(made: ModelFile) -> markupsafe.Markup:
     with drawing(7.2, max(2.0, ROW * len(layers) + 0.8)) as (figure, (axes,)):
         places = range(len(layers))
         colours = [COLOURS[2] if each.name in made.float_layers else COLOURS[0] for each in layers]
-        shown = [min(each.signal_to_noise, 60.0) for each in layers]
+        shown = [min(each.signal_to_noise, MOST) for each in layers]
+        adding = [each for each in layers if each.own < MOST]
         axes.barh(places, shown, color=colours, height=0.7, label="with what came in")
         axes.plot(
-            [min(each.own, 60.0) for each in layers],
-            places,
+            [each.own for each in adding],
+            [layers.index(each) for each in adding],
             linestyle="none",
             marker="|",
             markersize=7,
@@ -50,10 +52,10 @@ def bars(made: ModelFile) -> markupsafe.Markup:
         )
         axes.set_yticks(places, [each.name for each in layers], fontsize=6.5)
         axes.set_ylim(len(layers) - 0.4, -0.6)
-        axes.set_xlim(0, 62)
+        axes.set_xlim(0, MOST)
         axes.set_xlabel("signal to noise, decibels (6 are one bit; more is better)")
         axes.grid(axis="y", visible=False)
-        axes.legend(loc="lower right", fontsize=8, frameon=True)
+        axes.legend(loc="upper right", fontsize=8, frameon=False)
         least = min(layers, key=lambda each: each.own, default=None)
         told = f"; {least.name} adds most noise" if least is not None else ""
         return plot_svg(figure, f"Signal to noise of {len(layers)} layers{told}")
