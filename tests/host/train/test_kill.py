@@ -95,7 +95,7 @@ def test_killed_and_interrupted_it_ends_like_an_unbroken_run(
 
     newest = max(int(path.stem.partition("-")[2]) for path in states.glob("step-*.safetensors"))
     asked = start("--resume", "broken-training", "--json")
-    wait_for_state(states, newest + 20, asked)
+    wait_for_state(states, newest + 7, asked)
     asked.send_signal(signal.SIGINT)
     _, said = asked.communicate()
     assert asked.returncode == 130
