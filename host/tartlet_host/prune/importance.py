@@ -19,7 +19,7 @@ from tartlet_host.recipe import Recipe
 from tartlet_shared.errors import DatasetNotFound
 
 TAYLOR_PICTURES = 64
-"""Enough that the ranking of channels stays: docs/compression.md has the figures."""
+"""A few batches of gradients; more change the ranking little and cost a pass each."""
 
 Scores = dict[str, torch.Tensor]
 """Importance of each group's channels, float32 ``(n,)``, by the group's name."""
