@@ -34,7 +34,7 @@ def command(what: Path, layers: bool, timed: bool, as_json: bool) -> None:
       tartlet describe models/people/recipe.toml
       tartlet describe runs/latest/pruned.safetensors --layers
     \b
-    Next:  tartlet train models/people/recipe.toml --data data
+    Next:  tartlet train data --recipe models/people/recipe.toml
     \b
     JSON: {name, canvas, backbone, parameters, multiplies, layers: [{name, kernel, output,
            parameters, multiplies}], levels: [{stride, field, share}], memory: {weights,
