@@ -41,7 +41,9 @@ def test_a_recipe_names_only_what_it_changes() -> None:
         pytest.param('name = "birds"\nlabels = []\n', ["labels"], id="empty labels"),
         pytest.param('name = "b"\nlabels = ["a", "a"]\n', ["labels", "distinct"], id="twice"),
         pytest.param('name = "Birds!"\nlabels = ["a"]\n', ["name"], id="name"),
-        pytest.param(LEAST + "[input]\nheight = 100\n", ["input.height", "multiple of 8"], id="not 8s"),
+        pytest.param(
+            LEAST + "[input]\nheight = 100\n", ["input.height", "multiple of 8"], id="not 8s"
+        ),
         pytest.param(LEAST + "[train]\nsteps = 0\n", ["train.steps"], id="no steps"),
         pytest.param(LEAST + "[train]\nlearning_rate = nan\n", ["learning_rate"], id="nan"),
         pytest.param(LEAST + "[train]\nlearning_rate = inf\n", ["train", "finite"], id="inf"),
