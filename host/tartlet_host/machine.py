@@ -69,7 +69,7 @@ def examine() -> Machine:
         free=free_memory,
         accelerators=tuple(accelerators),
         threads=torch.get_num_threads(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
     )
 
 
