@@ -16,9 +16,11 @@ import msgspec
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.dataset.unlabelled import join
 from tartlet_host.evaluate.predictor import open_predictor
+from tartlet_host.files import write_atomically
 from tartlet_host.model.detector import build_detector
+from tartlet_host.model.summary import summarise
 from tartlet_host.prune.pruner import prune_and_finetune
-from tartlet_host.prune.report import PruneReport
+from tartlet_host.prune.report import PruneReport, compare
 from tartlet_host.recipe import PruneRecipe, Recipe
 from tartlet_host.run.data import RunData, refined
 from tartlet_host.run.timeline import Timeline
@@ -26,7 +28,24 @@ from tartlet_host.train import checkpoint
 from tartlet_host.train.loop import FitResult, fit
 from tartlet_shared.errors import UsageError
 
+FINETUNING = "Pruning and fine-tuning"
 PARENT, PRUNED = "parent.safetensors", "pruned.safetensors"
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """A training as the report shows it; it lies beside its checkpoint.
+
+    Attributes:
+        losses: of every step.
+        looks: (step, mAP50 on the validation pictures).
+        seconds: it took.
+        ratio: part of the channels that pruning took before it.
+    """
+
+    losses: tuple[float, ...]
+    looks: tuple[tuple[int, float], ...]
+    seconds: float
+    ratio: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +56,14 @@ class Networks:
         parent: checkpoint of the float network.
         pruned: of the smaller one; None where the recipe prunes nothing.
         data: with the labels that the parent was trained on.
-        fits: trainings of this sitting, by name.
-        pruning: what was cut; None where nothing was, or in an earlier sitting.
+        fits: trainings by name, those of earlier sittings included.
+        pruning: what was cut; None where nothing was.
     """
 
     parent: Path
     pruned: Path | None
     data: RunData
-    fits: Mapping[str, FitResult]
+    fits: Mapping[str, Fitted]
     pruning: PruneReport | None = None
 
 
@@ -68,7 +87,7 @@ def train_and_prune(
         UsageError: a checkpoint in `folder` was made with another recipe.
         TartletError: see `fit` and `prune_and_finetune`.
     """
-    fits: dict[str, FitResult] = {}
+    fits: dict[str, Fitted] = {}
     rounds = recipe.data.refine if recipe.data.motion else 0
     for done in range(rounds):
         name = f"Training, round {done + 1}"
@@ -100,14 +119,16 @@ def _train(
     name: str,
     timeline: Timeline,
     stop: Callable[[], bool] | None,
-    fits: dict[str, FitResult],
+    fits: dict[str, Fitted],
 ) -> None:
     if _is_there(path, recipe):
+        fits[name] = recalled = _recall(path)
+        timeline.seconds[name] = round(recalled.seconds, 2)
         return
     detector = build_detector(recipe)
     states = path.with_suffix(".states")
     with timeline.training(name) as tell:
-        fits[name] = result = fit(
+        result = fit(
             detector,
             data.train,
             recipe,
@@ -117,6 +138,7 @@ def _train(
             resume=states.is_dir(),
             stop=stop,
         )
+    fits[name] = _remember(path, result)
     checkpoint.save(path, detector, recipe, metrics=_metrics(result))
     shutil.rmtree(states, ignore_errors=True)
 
@@ -127,18 +149,22 @@ def _prune(
     parent: Path,
     path: Path,
     timeline: Timeline,
-    fits: dict[str, FitResult],
-) -> PruneReport | None:
+    fits: dict[str, Fitted],
+) -> PruneReport:
+    loaded = checkpoint.load(parent)
     if path.exists():
-        if checkpoint.load(path).recipe.prune == recipe.prune:
-            return None
+        pruned = checkpoint.load(path)
+        if pruned.recipe.prune == recipe.prune:
+            fits[FINETUNING] = remembered = _recall(path)
+            timeline.seconds[FINETUNING] = round(remembered.seconds, 2)
+            before = summarise(loaded.detector, recipe.input)
+            return compare(before, pruned.detector, pruned.recipe, ratio=remembered.ratio)
         raise UsageError(
             "this run was pruned with another recipe",
             where=str(path),
             hint="delete the file to prune again, or take back what you changed in the recipe",
         )
-    loaded = checkpoint.load(parent)
-    with timeline.training("Pruning and fine-tuning") as tell:
+    with timeline.training(FINETUNING) as tell:
         detector, report, result = prune_and_finetune(
             loaded.detector,
             _with_unlabelled(data),
@@ -146,7 +172,7 @@ def _prune(
             progress=lambda now: tell(now.step, now.steps, now.loss, now.map50),
             validation=data.validation,
         )
-    fits["Pruning and fine-tuning"] = result
+    fits[FINETUNING] = _remember(path, result, report.ratio)
     checkpoint.save(
         path,
         detector,
@@ -176,6 +202,20 @@ def _is_there(path: Path, recipe: Recipe) -> bool:
             hint="begin a new run, or take back what you changed in the recipe",
         )
     return True
+
+
+def _remember(path: Path, result: FitResult, ratio: float = 0.0) -> Fitted:
+    """Write down a training beside its checkpoint, before the checkpoint says that it is done."""
+    fitted = Fitted(result.losses, result.looks, result.seconds, ratio)
+    write_atomically(path.with_suffix(".json"), msgspec.json.encode(fitted))
+    return fitted
+
+
+def _recall(path: Path) -> Fitted:
+    try:
+        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Fitted)
+    except (OSError, msgspec.DecodeError):
+        return Fitted((), (), 0.0)  # a checkpoint from elsewhere: the report has no curve
 
 
 def _metrics(result: FitResult) -> dict[str, float]:
