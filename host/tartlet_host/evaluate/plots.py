@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import markupsafe
 import numpy as np
@@ -17,7 +17,11 @@ LEAST_SPAN = 0.06
 
 
 def front(
-    points: Mapping[str, tuple[float, float]], chosen: str = "", *, least: float | None = None
+    points: Mapping[str, tuple[float, float]],
+    chosen: str = "",
+    *,
+    least: float | None = None,
+    named: Collection[str] | None = None,
 ) -> markupsafe.Markup:
     """Accuracy against latency: each model a point, those that no other beats joined by a line.
 
@@ -25,7 +29,9 @@ def front(
         points: name -> median latency in ms, mAP50.
         chosen: the model to mark.
         least: mAP50 that the gate asks for.
+        named: models whose name is written; None writes all.
     """
+    named = points if named is None else named
     with drawing(7.2, 3.9) as (figure, axes):
         axis = axes[0]
         order = sorted(points, key=lambda name: (points[name][0], -points[name][1]))
@@ -47,7 +53,8 @@ def front(
                 va="top",
                 color=COLOURS[1],
             )
-        for place, name in enumerate(order):
+        written = [name for name in order if name in named]
+        for name in order:
             is_best, is_chosen = points[name] in best, name == chosen
             axis.plot(
                 *points[name],
@@ -55,6 +62,9 @@ def front(
                 markersize=15 if is_chosen else 7,
                 color=COLOURS[2] if is_chosen else COLOURS[0] if is_best else MUTED,
             )
+            if name not in named:
+                continue
+            place = written.index(name)
             # Alternately above and below: neighbours on the front are close to each other.
             axis.annotate(
                 name,
