@@ -36,6 +36,10 @@ format: prepare ## Bring the sources into the house's form
 	@$(BIN)/ruff check --fix $(PYTHON_SOURCES)
 	@$(BIN)/ruff format $(PYTHON_SOURCES)
 
+people: prepare ## Make the model of models/people as it was measured, forty minutes
+	@$(BIN)/tartlet demo --data models/people/data
+	@$(BIN)/tartlet run models/people/recipe.toml
+
 bench: prepare ## Print every figure beside its goal; writes runs/bench.json
 	@$(BIN)/python -m benchmarks
 
