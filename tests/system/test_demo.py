@@ -77,7 +77,7 @@ def test_from_footage_to_predictions_over_ssh(tmp_path: Path) -> None:
     packaged = [each for each in summary["candidates"] if each["packaged"]]
     assert len(packaged) == 1
     assert packaged[0]["map50"] > by_name["fp32 TFLite"]["map50"] - 0.15
-    assert by_name["int8 TFLite"]["file_bytes"] < by_name["fp32 TFLite"]["file_bytes"] / 3
+    assert by_name["pruned int8 TFLite"]["file_bytes"] < by_name["fp32 TFLite"]["file_bytes"] / 3
 
     push, again, predict = summary["transfers"]
     assert push["bytes_sent"] > packaged[0]["file_bytes"]

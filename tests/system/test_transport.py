@@ -56,7 +56,7 @@ def test_no_bridge_command_says_that_the_device_is_not_set_up(start: Start) -> N
         open_session(device),
     ):
         pass
-    assert "setup_pi.sh" in caught.value.hint
+    assert "tartlet device setup" in caught.value.hint
 
 
 @pytest.mark.parametrize("options", [[], NO_STREAMLOCAL])
