@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON_SOURCES := shared device host benchmarks tests
 
-.PHONY: help prepare demo test check lint format types unit bench pi pi-stop hardware clean
+.PHONY: help prepare demo test check lint format types unit people bench pi pi-stop hardware clean
 NAME := pi
 
 help: ## Show this list
