@@ -167,7 +167,7 @@ def command(
     )
     gated = made.gated
     with bar("Comparing boxes with float", quiet=as_json) as report:
-        parities = _parities(gated.files, judged, recipe.labels, report)
+        parities = _parities(gated, judged, recipe.labels, report)
     if page_path is not None:
         _write_page(page_path, made.checkpoint, gated.files)
     if as_json:
@@ -214,21 +214,21 @@ def _table(made: Candidates, parities: dict[Path, Parity], calibrated: tuple[str
 
 
 def _parities(
-    made: tuple[ModelFile, ...], data: Dataset, labels: tuple[str, ...], report: Any
+    gated: Gated, data: Dataset, labels: tuple[str, ...], report: Any
 ) -> dict[Path, Parity]:
+    """Of the files that hold the limit; one that sees other boxes all the same is an error."""
     from tartlet_host.dataset.pictures import read_picture
     from tartlet_host.evaluate import parity
     from tartlet_host.evaluate.predictor import open_predictor
     from tartlet_host.quantize.calibration import spread
 
     pictures = [read_picture(sample) for sample in spread(data.samples, PARITY_PICTURES)]
-    by_kind = {(each.runtime, each.precision): each.path for each in made}
+    parents = {each.runtime: each.path for each in gated.files if each.precision == "float"}
     found: dict[Path, Parity] = {}
-    for (runtime, precision), path in by_kind.items():
-        if precision in ("int8", "int8-mixed"):
-            reference = open_predictor(by_kind[runtime, "float"], labels=labels)
-            candidate = open_predictor(path, labels=labels)
-            found[path] = parity.compare(reference, candidate, pictures, progress=report)
+    for each in gated.best:
+        reference = open_predictor(parents[each.runtime], labels=labels)
+        candidate = open_predictor(each.path, labels=labels)
+        found[each.path] = parity.compare(reference, candidate, pictures, progress=report)
     return found
 
 

@@ -20,10 +20,10 @@ from tartlet_host.dataset.sample import Dataset
 from tartlet_host.evaluate import parity
 from tartlet_host.evaluate.predictor import open_predictor
 from tartlet_host.model.detector import build_detector
-from tartlet_host.quantize import conversion, litert
+from tartlet_host.quantize import conversion, graph, litert, onnx, ranges
 from tartlet_host.quantize.calibration import Calibration
 from tartlet_host.quantize.conversion import ModelFile
-from tartlet_host.recipe import InputRecipe, ModelRecipe, Recipe
+from tartlet_host.recipe import InputRecipe, ModelRecipe, QuantizeRecipe, Recipe
 from tartlet_host.train import checkpoint
 from tartlet_shared.errors import CheckpointCorrupt, ConversionFailed
 from tartlet_shared.manifest import Preprocessing
@@ -172,7 +172,92 @@ def test_the_int8_input_is_exact(converted: Converted) -> None:
 
 
 @pytest.mark.training
-def test_the_command_compares_and_reports(
+@pytest.mark.parametrize("runtime", ["litert", "onnx"])
+def test_every_layer_of_a_file_is_reported(converted: Converted, runtime: str) -> None:
+    made = {each.precision: each for each in converted.files if each.runtime == runtime}
+    layers = graph.layers(made["float"].path, runtime)
+    assert [each.name for each in made["int8"].layers] == [each.name for each in layers]
+    assert len({each.name for each in layers}) == len(layers)
+    kinds = [each.kind for each in layers]
+    convolutions = [
+        module
+        for module in checkpoint.load(converted.checkpoint).detector.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    depthwise = [each for each in convolutions if each.groups > 1]
+    assert kinds.count("depthwise") == len(depthwise)
+    assert kinds.count("convolution") == len(convolutions) - len(depthwise)
+    assert made["float"].layers == ()
+    assert all(0 < each.signal_to_noise < 80 for each in made["int8"].layers)
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("runtime", ["litert", "onnx"])
+def test_ends_of_the_network_are_among_the_values(converted: Converted, runtime: str) -> None:
+    """What the report compares is what the runtime computes."""
+    path = next(
+        each.path
+        for each in converted.files
+        if (each.runtime, each.precision) == (runtime, "float")
+    )
+    pictures = Calibration(converted.pixels[:1], Preprocessing(width=96, height=64))
+    (values,) = graph.activations(path, runtime, pictures)
+    outputs = open_predictor(path, labels=("square",)).raw(converted.pixels[0])
+    ends = [layer.output for layer in graph.layers(path, runtime)]
+    for output in outputs:
+        wanted = output if runtime == "litert" else output.transpose(0, 3, 1, 2)
+        assert any(
+            values[name].shape == wanted.shape and np.allclose(values[name], wanted, atol=1e-4)
+            for name in ends
+        )
+
+
+@pytest.mark.training
+def test_smaller_candidates_are_smaller_and_see_alike(converted: Converted, tmp_path: Path) -> None:
+    reference = open_predictor(converted.checkpoint)
+    sizes = {(each.runtime, each.precision): each.size for each in converted.files}
+    for runtime, converter in (("litert", litert), ("onnx", onnx)):
+        source = next(each.path for each in converted.files if each.runtime == runtime)
+        for precision, convert in (
+            ("float16", converter.convert_float16),
+            ("dynamic", converter.convert_dynamic),
+        ):
+            path = tmp_path / f"m-{precision}{source.suffix}"
+            convert(source, path)
+            assert path.stat().st_size < 0.8 * sizes[runtime, "float"]
+            other = open_predictor(path, labels=("square",))
+            least = 0.999 if precision == "float16" else 0.85
+            raw = zip(
+                reference.raw(converted.pixels[0]), other.raw(converted.pixels[0]), strict=True
+            )
+            for one, two in raw:
+                assert least < np.corrcoef(one.ravel(), two.ravel())[0, 1] < 1.0
+
+
+@pytest.mark.training
+def test_signed_activations_are_signed(converted: Converted, tmp_path: Path) -> None:
+    import onnx as onnx_library
+
+    source = next(each.path for each in converted.files if each.runtime == "onnx")
+    pictures = Calibration(converted.pixels, Preprocessing(width=96, height=64))
+    found = ranges.ranges(lambda: graph.activations(source, "onnx", pictures), QuantizeRecipe())
+    types = {}
+    for signed in (False, True):
+        path = tmp_path / f"m-{signed}.onnx"
+        onnx.convert_int8(source, found, path, signed=signed)
+        model = onnx_library.load(str(path))
+        kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+        types[signed] = {
+            kinds[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"
+        }
+    assert types == {
+        False: {onnx_library.TensorProto.UINT8},
+        True: {onnx_library.TensorProto.INT8},
+    }
+
+
+@pytest.mark.training
+def test_the_command_measures_and_reports(
     converted: Converted,
     make_squares: Callable[..., Dataset],
     monkeypatch: pytest.MonkeyPatch,
@@ -184,15 +269,30 @@ def test_the_command_compares_and_reports(
 
     def convert(*arguments: Any, **options: Any) -> tuple[ModelFile, ...]:
         asked.append((*arguments, options["runtimes"], len(options["calibration"].canvases)))
+        asked.append((options["precisions"], options["quantize"].calibration))
         return converted.files
 
     monkeypatch.setattr(conversion, "convert", convert)
-    # Untrained scores lie close together; what a trained network must reach is tested elsewhere.
-    monkeypatch.setattr(parity, "check", lambda *_, **__: None)
+    page = tmp_path / "layers.html"
     arguments = ["quantize", str(converted.checkpoint), "--data", str(labels), "--json"]
+    arguments += ["--calibration", "entropy", "--report", str(page)]
+    # What an untrained network sees says nothing; the gate has tests of its own.
+    arguments += ["--largest-loss", "1"]
+    monkeypatch.setattr(parity, "check", lambda *_, **__: None)
     result = CliRunner().invoke(cli.cli, arguments)
     assert result.exception is None, result.output
-    rows = json.loads(result.stdout)
+    answer = json.loads(result.stdout)
+    rows = answer["files"]
     assert [row["precision"] for row in rows] == ["float", "int8"] * 2
     assert [row["parity"] and row["parity"]["pictures"] for row in rows] == [None, 4] * 2
-    assert asked == [(converted.checkpoint, converted.checkpoint.parent, ("litert", "onnx"), 4)]
+    assert [row["holds"] for row in rows] == [False, True] * 2
+    assert rows[1]["layers"][0]["own"] > 0
+    assert 0 <= answer["map50_float"] <= 1
+    assert asked == [
+        (converted.checkpoint, converted.checkpoint.parent, ("litert", "onnx"), 4),
+        (("float", "int8", "float16"), "entropy"),
+    ]
+    text = page.read_text()
+    assert text.count("<svg") == 2
+    assert "src=" not in text
+    assert 'href="http' not in text
