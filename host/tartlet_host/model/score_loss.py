@@ -63,7 +63,7 @@ def score_loss(
         logits: (B, N, C).
         targets: the batch's boxes.
         assignment: of the N cells.
-        recipe: kind of loss and label smoothing.
+        recipe: kind of loss, label smoothing and the weight of the comparison of classes.
         weights: (B, N) of each cell, from its object's class; 1 for background.
         mean: of the divisor, over all processes that train together.
     """
@@ -75,5 +75,25 @@ def score_loss(
     kind = focal_loss if recipe.score == "focal" else quality_focal_loss
     loss = kind(logits, smoothed(goals, recipe.label_smoothing))
     total = (loss * (assignment.counts * weights)[..., None]).sum()
+    if recipe.class_entropy and logits.shape[2] > 1:
+        total = total + recipe.class_entropy * class_entropy(logits, class_ids, goal * weights)
     count = (goal * weights).sum()
     return total / (mean(count) if mean else count).clamp(min=1.0)
+
+
+def class_entropy(
+    logits: torch.Tensor, class_ids: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Softmax cross-entropy over the classes, summed over the cells that have an object.
+
+    The focal losses judge each class alone and care little for a wrong one of middling score, so
+    that classes that look alike are told apart late; this compares them with each other.
+
+    Args:
+        logits: (B, N, C).
+        class_ids: (B, N), of the cell's object.
+        weights: (B, N), 0 where there is no object.
+    """
+    cells = weights > 0
+    entropy = functional.cross_entropy(logits[cells], class_ids[cells], reduction="none")
+    return (entropy * weights[cells]).sum()

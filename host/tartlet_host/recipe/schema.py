@@ -111,6 +111,8 @@ class LossRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     box: loss of matched boxes.
     box_weight: of the box loss against the score loss.
     label_smoothing: how far the score's goals stay away from 0 and 1.
+    class_entropy: weight of a comparison of the classes with each other in cells that have an
+        object, for classes that look alike; without meaning for one class.
     class_weights: by label; a label that is not named has 1.
     """
 
@@ -118,6 +120,7 @@ class LossRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     box: Literal["giou", "diou", "ciou", "smooth-l1", "huber"] = "giou"
     box_weight: NonNegativeFloat = 2.0
     label_smoothing: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.0
+    class_entropy: NonNegativeFloat = 0.0
     class_weights: dict[str, PositiveFloat] = {}
 
 

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tartlet_host.model.assigner import Assignment, Targets
-from tartlet_host.model.score_loss import focal_loss, quality_focal_loss, score_loss, smoothed
+from tartlet_host.model.score_loss import (
+    class_entropy,
+    focal_loss,
+    quality_focal_loss,
+    score_loss,
+    smoothed,
+)
 from tartlet_host.recipe import LossRecipe
 
 logits = st.floats(-12.0, 12.0, width=32)
@@ -115,3 +121,27 @@ def test_the_cells_are_added_up_by_class_and_weight(
     recipe = LossRecipe(score=score, label_smoothing=smoothing)  # type: ignore[arg-type]
     got = score_loss(LOGITS, TARGETS, ASSIGNMENT, recipe, torch.tensor([weights]))
     assert float(got) == pytest.approx(by_hand(recipe, weights), rel=1e-4)
+
+
+def test_the_comparison_of_classes_is_softmax_cross_entropy_where_objects_are() -> None:
+    values = torch.tensor([[[1.0, -2.0, 0.5], [0.0, 3.0, 3.0], [9.0, 9.0, 9.0]]])
+    class_ids = torch.tensor([[2, 1, 0]])
+    weights = torch.tensor([[0.5, 2.0, 0.0]])
+    expected = 0.0
+    for row, true, weight in [([1.0, -2.0, 0.5], 2, 0.5), ([0.0, 3.0, 3.0], 1, 2.0)]:
+        shares = [math.exp(value) for value in row]
+        expected -= weight * math.log(shares[true] / sum(shares))
+    assert class_entropy(values, class_ids, weights).item() == pytest.approx(expected, rel=1e-5)
+
+
+@given(st.integers(2, 5), st.integers(0, 4))
+def test_a_clearer_class_costs_less(classes: int, true: int) -> None:
+    true %= classes
+    class_ids, weights = torch.tensor([[true]]), torch.ones(1, 1)
+    costs = []
+    for margin in (0.0, 1.0, 3.0):
+        values = torch.zeros(1, 1, classes)
+        values[0, 0, true] = margin
+        costs.append(float(class_entropy(values, class_ids, weights)))
+    assert costs[0] == pytest.approx(math.log(classes), rel=1e-5)
+    assert costs[0] > costs[1] > costs[2] > 0
