@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from tartlet_host.recipe import QuantizeRecipe
 
 BINS = 2048
-LEVELS = 128
-"""What 8 bits keep of a histogram, as in the source."""
+LEVELS = 256
+"""What 8 bits keep of a histogram; the source has 128, for ranges that are symmetric."""
 
 WINDOWS = 64
-"""Candidates for an entropy range, from all values to a sixteenth of them."""
+"""Candidates for an entropy range, from all values to an eighth of them."""
 
 MOST_VALUES = 1 << 16
 """Per tensor and picture: the distribution of a large map shows in every n-th of its values."""
@@ -103,10 +103,12 @@ def entropy(histogram: Histogram) -> Range:
 
     Source: S. Migacz, "8-bit Inference with TensorRT", GTC 2017. There ranges are symmetric; here
     bins are taken off the end that is farther from zero, so that the zero of an activation after a
-    rectifier stays where it is.
+    rectifier stays where it is. Zeros themselves are exact in every range and are not counted: half
+    of the values behind a rectifier are zeros, and with them the best range would shrink to a
+    sixteenth, which cost a detector two thirds of its mAP50.
     """
-    counts = histogram.counts.astype(np.float64)
     edges = histogram.edges
+    counts = _without_zeros(histogram.counts.astype(np.float64), edges)
     if counts.sum() == 0:
         return Range(histogram.low, histogram.high)
     best, least = (0, len(counts)), np.inf
@@ -115,6 +117,17 @@ def entropy(histogram: Histogram) -> Range:
         if divergence < least:
             best, least = (first, last), divergence
     return Range(float(edges[best[0]]), float(edges[best[1]]))
+
+
+def _without_zeros(counts: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The bin that holds zero has no more than the fuller one beside it."""
+    place = int(np.searchsorted(edges, 0.0, side="right")) - 1
+    if not 0 <= place < len(counts):
+        return counts
+    beside = np.concatenate([counts[max(0, place - 1) : place], counts[place + 1 : place + 2]])
+    counts = counts.copy()
+    counts[place] = min(counts[place], beside.max())
+    return counts
 
 
 def _windows(edges: NDArray[np.float64]) -> list[tuple[int, int]]:

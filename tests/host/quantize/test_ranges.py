@@ -81,6 +81,16 @@ def test_entropy_cuts_a_long_tail_and_keeps_zero() -> None:
     assert 3.0 < found.high < 40.0
 
 
+def test_entropy_does_not_count_zeros() -> None:
+    """Behind a rectifier half of the values are zero; they are exact in any range."""
+    rng = np.random.default_rng(0)
+    values = np.clip(rng.normal(size=100_000), 0, 6)
+    with_zeros = np.concatenate([values, np.zeros(900_000)])
+    plain, found = ranges.entropy(histogram(values)), ranges.entropy(histogram(with_zeros))
+    assert found == plain
+    assert found.high > 2.5
+
+
 @pytest.mark.parametrize("method", [ranges.entropy, lambda each: ranges.percentile(each, 99.0)])
 def test_a_tensor_that_never_varies_keeps_its_value(method: Any) -> None:
     counts = np.histogram([2.0] * 10, BINS, (2.0, 2.0))[0]
