@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -268,3 +269,28 @@ def test_each_class_gets_the_threshold_that_suits_it() -> None:
     cat, dog, cow = package.score_thresholds(metrics)
     assert (cat, dog) == (0.6, 0.2)
     assert cow == round(package.score_threshold(metrics), 2)
+
+
+def test_a_picture_in_which_the_least_noise_moves_a_box_is_not_golden(tmp_path: Path) -> None:
+    steady, shaky = picture(235), picture(234)
+
+    class Jumpy:
+        """The model, but in one picture its box jumps as soon as a pixel differs."""
+
+        def __init__(self) -> None:
+            self.real = model()
+            self.thresholds = self.real.thresholds
+            self.path = self.real.path
+            self.detector = self
+            self.predict = self.real.predict
+
+        def detect(self, rgb: Any) -> Any:
+            found, times = self.real.detector.detect(rgb)
+            near = np.abs(rgb.astype(int) - shaky).max() <= 1
+            if near and not np.array_equal(rgb, shaky):
+                found = Detections(found.xyxy + 20, found.score, found.class_id)
+            return found, times
+
+    data = dataset(tmp_path, shaky, steady)
+    (chosen,) = package.choose_golden(Jumpy(), data, pictures=1)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(chosen, steady)
