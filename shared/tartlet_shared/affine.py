@@ -9,27 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tartlet_shared.detections import FloatArray
-
-
-class Affine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Parameters of one tensor, per tensor (not per channel).
-
-    Attributes:
-        scale: real units per step, positive and finite.
-        zero_point: the integer that stands for 0.0.
-    """
-
-    scale: float
-    zero_point: int
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"scale must be positive and finite, not {self.scale}")
+from tartlet_shared.tensor import Affine as Affine
 
 
 def quantize(real: NDArray[Any], affine: Affine, dtype: str) -> NDArray[Any]:

@@ -50,17 +50,12 @@ def finish(
     boxes = letterbox.to_picture(found.xyxy[sane][order])
     # A box that lies in the padding has no area once it is clipped to the picture.
     solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    kept = order[solid]
-    clipped = Detections(boxes[solid], found.score[sane][kept], found.class_id[sane][kept])
-    return clipped[
-        nms.non_maximum_suppression(
-            clipped.xyxy,
-            clipped.score,
-            clipped.class_id,
-            iou_threshold=iou_threshold,
-            max_detections=max_detections,
-        )
-    ]
+    order, boxes = order[solid], boxes[solid]
+    score, class_id = found.score[sane][order], found.class_id[sane][order]
+    kept = nms.non_maximum_suppression(
+        boxes, score, class_id, iou_threshold=iou_threshold, max_detections=max_detections
+    )
+    return Detections(boxes[kept], score[kept], class_id[kept])
 
 
 def passing(values: NDArray[Any], tensor: Tensor, least: float) -> NDArray[np.bool_]:

@@ -23,7 +23,7 @@ class _Head(Record, frozen=True, tag_field="kind"):
     """
 
     score_threshold: Probability = 0.3
-    class_thresholds: tuple[Probability, ...] = ()
+    class_thresholds: Annotated[tuple[Probability, ...], msgspec.Meta(max_length=10_000)] = ()
     max_detections: Positive = 100
 
     def thresholds(self, classes: int) -> tuple[float, ...]:
@@ -54,7 +54,7 @@ class CellDecoding(_Head, frozen=True, kw_only=True, tag="anchor-free-ltrb"):
         iou_threshold: for non-maximum suppression within a class.
     """
 
-    levels: tuple[Level, ...]
+    levels: Annotated[tuple[Level, ...], msgspec.Meta(max_length=16)]
     iou_threshold: Probability = 0.5
 
     def score_outputs(self) -> tuple[int, ...]:

@@ -16,7 +16,9 @@ The tree, with the wire code and the exit code of each::
     │   ├── ConversionFailed          conversion-failed       22
     │   └── ParityFailed              parity-failed           23
     ├── BundleError                   bundle                  30
-    │   └── BundleCorrupt             bundle-corrupt          31
+    │   ├── BundleCorrupt             bundle-corrupt          31
+    │   ├── BundleUntrusted           bundle-untrusted        32
+    │   └── ReleaseOlder              release-older           33
     ├── ProtocolError                 protocol                40
     │   ├── MessageMalformed          message-malformed       41
     │   ├── MessageTooLarge           message-too-large       42
@@ -29,16 +31,21 @@ The tree, with the wire code and the exit code of each::
     │   ├── ConnectionLost            connection-lost         55
     │   ├── DaemonNotRunning          daemon-not-running      56
     │   └── DeviceUnknown             device-unknown          57
-    └── DeviceError                   device                  60
-        ├── CameraAbsent              camera-absent           61
-        ├── CameraBusy                camera-busy             62
-        ├── CameraTimeout             camera-timeout          63
-        ├── StorageFull               storage-full            64
-        ├── NoActiveModel             no-active-model         65
-        ├── BundleNotOnDevice         bundle-not-on-device    66
-        ├── SelfTestFailed            self-test-failed        67
-        ├── RuntimeUnavailable        runtime-unavailable     68
-        └── NothingToRollBackTo       nothing-to-roll-back-to 69
+    ├── DeviceError                   device                  60
+    │   ├── CameraAbsent              camera-absent           61
+    │   ├── CameraBusy                camera-busy             62
+    │   ├── CameraTimeout             camera-timeout          63
+    │   ├── StorageFull               storage-full            64
+    │   ├── NoActiveModel             no-active-model         65
+    │   ├── BundleNotOnDevice         bundle-not-on-device    66
+    │   ├── SelfTestFailed            self-test-failed        67
+    │   ├── RuntimeUnavailable        runtime-unavailable     68
+    │   ├── NothingToRollBackTo       nothing-to-roll-back-to 69
+    │   └── NotConfirmed              not-confirmed           70
+    └── FleetError                    fleet                   80
+        ├── RolloutStopped            rollout-stopped         81
+        ├── DevicesAway               devices-away            82
+        └── DevicesFailed             devices-failed          83
 
 An error says what went wrong (``what``), where (``where``: a file, a host, a field) and what to do
 about it (``hint``). A failure on the Pi travels as its code and is raised on the laptop as the
@@ -162,6 +169,20 @@ class BundleCorrupt(BundleError):
 
     code = "bundle-corrupt"
     exit_code = 31
+
+
+class BundleUntrusted(BundleError):
+    """A bundle is not signed by a key that the device trusts."""
+
+    code = "bundle-untrusted"
+    exit_code = 32
+
+
+class ReleaseOlder(BundleError):
+    """A bundle is an older release than the one that serves."""
+
+    code = "release-older"
+    exit_code = 33
 
 
 class ProtocolError(TartletError):
@@ -316,6 +337,41 @@ class NothingToRollBackTo(DeviceError):
 
     code = "nothing-to-roll-back-to"
     exit_code = 69
+
+
+class NotConfirmed(DeviceError):
+    """The new model was not healthy for long enough, or another one took its place."""
+
+    code = "not-confirmed"
+    exit_code = 70
+
+
+class FleetError(TartletError):
+    """Something with many devices does not go on."""
+
+    code = "fleet"
+    exit_code = 80
+
+
+class RolloutStopped(FleetError):
+    """A rollout stopped: too many devices failed, or somebody stopped it."""
+
+    code = "rollout-stopped"
+    exit_code = 81
+
+
+class DevicesAway(FleetError):
+    """Some devices cannot be reached now; all others are as wanted."""
+
+    code = "devices-away"
+    exit_code = 82
+
+
+class DevicesFailed(FleetError):
+    """Some devices failed; all others are as wanted."""
+
+    code = "devices-failed"
+    exit_code = 83
 
 
 def all_errors() -> tuple[type[TartletError], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from importlib import resources
+from pathlib import Path
 
 
 @functools.cache
@@ -14,7 +14,7 @@ def fingerprint() -> str:
     Line endings are folded, so a checkout on Windows gives the same digest.
     """
     digest = hashlib.sha256()
-    modules = sorted(resources.files("tartlet_shared").iterdir(), key=lambda entry: entry.name)
+    modules = sorted(Path(__file__).parent.iterdir(), key=lambda entry: entry.name)
     for module in modules:
         if module.name.endswith(".py"):
             source = module.read_bytes().replace(b"\r\n", b"\n")

@@ -10,36 +10,46 @@ may be wrong.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import numpy as np
 
 from tartlet_shared import errors
-from tartlet_shared.detections import Detections
+from tartlet_shared.benchmark_messages import (
+    BenchmarkOfferRequest,
+    BenchmarkRequest,
+    BenchmarkResult,
+    BenchmarkRound,
+    BenchmarkWanted,
+)
+from tartlet_shared.confirmation_messages import CONFIRM_S, ConfirmSeconds, Milliseconds
+from tartlet_shared.confirmation_messages import Standing as Standing
+from tartlet_shared.event_messages import (
+    EventFilePart,
+    EventFileRequest,
+    Events,
+    EventsRequest,
+)
+from tartlet_shared.health_messages import DetectionStatus as DetectionStatus
+from tartlet_shared.health_messages import DeviceHealth as DeviceHealth
+from tartlet_shared.health_messages import PowerAndHeat as PowerAndHeat
 from tartlet_shared.manifest import FileEntry, Probability, Sha256
+from tartlet_shared.message_base import Failure as Failure
+from tartlet_shared.message_base import FrameInfo as FrameInfo
+from tartlet_shared.message_base import Message as Message
+from tartlet_shared.message_base import Quality as Quality
+from tartlet_shared.message_base import Reply as Reply
+from tartlet_shared.message_base import Request as Request
+from tartlet_shared.record_messages import Recorded, RecordRequest
+from tartlet_shared.signature import KeyId, TrustedKeys
+from tartlet_shared.watch_messages import Watched, WatchRequest
+
+if TYPE_CHECKING:
+    from tartlet_shared.detections import Detections
 
 PROTOCOL_VERSION = 1
 
-Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
-RequestId = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 PhotoCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-
-
-class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", kw_only=True):
-    """Base of all messages. Fields added later need a default; unknown fields are skipped."""
-
-
-class Request(Message, frozen=True, kw_only=True):
-    """Base of what the laptop asks; ``request_id`` comes back in the reply."""
-
-    request_id: RequestId
-
-
-class Reply(Message, frozen=True, kw_only=True):
-    """Base of what the Pi answers."""
-
-    request_id: RequestId
 
 
 class Hello(Message, frozen=True, kw_only=True):
@@ -55,15 +65,6 @@ class Hello(Message, frozen=True, kw_only=True):
     protocol: int
     fingerprint: str
     software: str
-
-
-class Failure(Reply, frozen=True, kw_only=True):
-    """A request that failed; see `tartlet_shared.errors` for the codes."""
-
-    code: str
-    what: str
-    where: str = ""
-    hint: str = ""
 
 
 class StatusRequest(Request, frozen=True, kw_only=True):
@@ -94,6 +95,11 @@ class Status(Reply, frozen=True, kw_only=True):
         temperature_c: of the processor, None where unknown.
         throttled: Raspberry Pi firmware flags in words, empty when none is set, None where unknown.
         clock_synchronized: whether the wall clock can be trusted.
+        config_error: what is wrong with the configuration file as it was read last.
+        detection: continuous detection; None while it is off.
+        health: all figures; some of them stand above as well, for laptops that know no others.
+        web: the Unix socket of the live page; empty where there is none.
+        standing: how far the model is trusted; None without one, and from older devices.
     """
 
     software: str
@@ -111,36 +117,58 @@ class Status(Reply, frozen=True, kw_only=True):
     throttled: tuple[str, ...] | None
     clock_synchronized: bool
     model_error: str = ""
-
-
-class FrameInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which frame of the camera a picture is.
-
-    Attributes:
-        number: counts frames since the camera was opened, from 1; for replayed footage the
-            number of the frame in the footage.
-        monotonic_ns: when it was taken, on the Pi's monotonic clock.
-    """
-
-    number: int
-    monotonic_ns: int
+    config_error: str = ""
+    detection: DetectionStatus | None = None
+    health: DeviceHealth | None = None
+    web: str = ""
+    standing: Standing | None = None
 
 
 class CaptureRequest(Request, frozen=True, kw_only=True):
-    """Take photos: ``count`` consecutive frames, JPEG ``quality``, no frame left out."""
+    """Take photos: ``count`` consecutive frames, JPEG ``quality``, no frame left out.
+
+    Attributes:
+        detect: find objects in them too, if a model serves.
+    """
 
     count: PhotoCount = 1
     quality: Quality = 95
+    detect: bool = False
+
+
+class DetectionColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Detections as little-endian columns: float32 ``(n, 4)``, float32 ``(n,)``, int32 ``(n,)``."""
+
+    xyxy: bytes
+    score: bytes
+    class_id: bytes
+
+
+class PhotoSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model sees in a photo, in the photo's pixels."""
+
+    detections: DetectionColumns
+    labels: tuple[str, ...]
+    model: Sha256
 
 
 class Photo(Reply, frozen=True, kw_only=True):
-    """One photo; ``remaining`` more follow."""
+    """One photo; ``remaining`` more follow.
+
+    Attributes:
+        time_s: when it was taken, on the wall clock, Unix seconds; None where that is not told.
+        clock_synchronized: whether the wall clock can be trusted.
+        seen: None if nobody looked, or no model serves.
+    """
 
     jpeg: bytes
     width: int
     height: int
     frame: FrameInfo
     remaining: int = 0
+    time_s: float | None = None
+    clock_synchronized: bool = False
+    seen: PhotoSeen | None = None
 
 
 class PredictRequest(Request, frozen=True, kw_only=True):
@@ -172,14 +200,6 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     total: float
 
 
-class DetectionColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """Detections as little-endian columns: float32 ``(n, 4)``, float32 ``(n,)``, int32 ``(n,)``."""
-
-    xyxy: bytes
-    score: bytes
-    class_id: bytes
-
-
 class Prediction(Reply, frozen=True, kw_only=True):
     """What the active model sees.
 
@@ -187,6 +207,7 @@ class Prediction(Reply, frozen=True, kw_only=True):
         detections: in pixels of the picture of ``width`` x ``height``.
         jpeg: the camera frame if it was asked for, else empty.
         frame: None for a picture that was sent along.
+        conditions: power and heat at the time; the timings of a throttled board are not its own.
     """
 
     detections: DetectionColumns
@@ -197,12 +218,20 @@ class Prediction(Reply, frozen=True, kw_only=True):
     timings: Timings
     jpeg: bytes = b""
     frame: FrameInfo | None = None
+    conditions: PowerAndHeat | None = None
 
 
 class OfferRequest(Request, frozen=True, kw_only=True):
-    """Here is a bundle's manifest; which of its files do you need?"""
+    """Here is a bundle's manifest; which of its files do you need?
+
+    Attributes:
+        signature: content of ``manifest.sig``; empty for none.
+        allow_older: do not refuse it for being older than the bundle that serves.
+    """
 
     manifest: bytes
+    signature: bytes = b""
+    allow_older: bool = True
 
 
 class HaveRequest(Request, frozen=True, kw_only=True):
@@ -212,18 +241,48 @@ class HaveRequest(Request, frozen=True, kw_only=True):
 
 
 class Have(Reply, frozen=True, kw_only=True):
-    """Whether the bundle is stored, and whether it is the one that serves."""
+    """Whether the bundle is stored, and whether it is the one that serves.
+
+    Attributes:
+        signed_by: id of the key that the stored one is signed with; empty for none.
+        trusted: ids of the keys of which one must have signed a bundle; none where any is taken.
+    """
 
     stored: bool
     active: bool
+    signed_by: str = ""
+    trusted: tuple[KeyId, ...] = ()
+
+
+PARTIAL = ".part"
+"""Ending of an upload that is not complete."""
+
+
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """The beginning of a file, from an upload that broke off.
+
+    Attributes:
+        name: in the folder of uploads, ``<sha256 of the file>.<laptop>.part``.
+        size: bytes of it.
+        sha256: of these.
+    """
+
+    name: str
+    size: int
+    sha256: Sha256
 
 
 class Wanted(Reply, frozen=True, kw_only=True):
-    """Files to upload by SFTP into ``folder``, each under its SHA-256 as name."""
+    """Files to upload by SFTP into ``folder``, each under its SHA-256 as name.
+
+    Attributes:
+        arrived: what is there of them already.
+    """
 
     digest: Sha256
     files: tuple[FileEntry, ...]
     folder: str
+    arrived: tuple[Arrived, ...] = ()
 
 
 class AcceptRequest(Request, frozen=True, kw_only=True):
@@ -239,9 +298,18 @@ class Accepted(Reply, frozen=True, kw_only=True):
 
 
 class ActivateRequest(Request, frozen=True, kw_only=True):
-    """Test a stored bundle on its golden pictures and, if they agree, let it serve."""
+    """Test a stored bundle on its golden pictures and, if they agree, let it serve.
+
+    Attributes:
+        confirm_s: it must be healthy for so long, or the device goes back; 0 confirms it now.
+        latency_ms: an inference may take so long meanwhile, in the median; None for any time.
+        allow_older: than the one that was confirmed last.
+    """
 
     digest: Sha256
+    confirm_s: ConfirmSeconds = CONFIRM_S
+    latency_ms: Milliseconds | None = None
+    allow_older: bool = False
 
 
 class RollbackRequest(Request, frozen=True, kw_only=True):
@@ -266,102 +334,41 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Activated(Reply, frozen=True, kw_only=True):
-    """The bundle serves. ``previous`` is what a rollback returns to."""
+    """The bundle serves.
+
+    Attributes:
+        digest, previous: the bundle; what a rollback returns to.
+        self_test: how it did on its golden pictures.
+        confirmed: whether it is not on probation.
+    """
 
     digest: Sha256
     previous: Sha256 | None
     self_test: SelfTest
+    confirmed: bool = True
 
 
-class BenchmarkModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model file to be timed; it need not be part of a bundle.
-
-    Attributes:
-        file: its name distinguishes it from the others, its SHA-256 says what it is.
-        runtime: "litert" or "onnx".
-    """
-
-    file: FileEntry
-    runtime: Annotated[str, msgspec.Meta(max_length=32)]
+class TrustedRequest(Request, frozen=True, kw_only=True):
+    """Whose bundles do you take?"""
 
 
-BenchmarkModels = Annotated[tuple[BenchmarkModel, ...], msgspec.Meta(min_length=1, max_length=16)]
-"""Each has a process of its own, all at the same time: a Pi's memory sets the limit."""
-
-
-class BenchmarkOfferRequest(Request, frozen=True, kw_only=True):
-    """Here are models that I want timed; which files do you need?"""
-
-    models: BenchmarkModels
-
-
-class BenchmarkWanted(Reply, frozen=True, kw_only=True):
-    """SHA-256 of the files to upload by SFTP into ``folder``, each under that name."""
-
-    files: tuple[Sha256, ...]
-    folder: str
-
-
-class BenchmarkRequest(Request, frozen=True, kw_only=True):
-    """Time models in turns. Nothing serves from them, and nothing is left of them afterwards.
+class TrustRequest(Request, frozen=True, kw_only=True):
+    """Take the bundles of others.
 
     Attributes:
-        models: files that were uploaded, or that are in a stored bundle.
-        runs: inferences of each that count, at least.
-        threads: for inference; None for the device's own choice.
+        statement: a `tartlet_shared.signature.TrustedKeys` in its canonical bytes.
+        signature: its record, by a key that the device trusts already, or by one of the first
+            list.
     """
 
-    models: BenchmarkModels
-    runs: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 60
-    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    statement: bytes
+    signature: bytes
 
 
-class BenchmarkRound(Reply, frozen=True, kw_only=True):
-    """So many rounds of so many are done; more replies follow."""
+class Trusted(Reply, frozen=True, kw_only=True):
+    """The list that holds."""
 
-    done: int
-    total: int
-
-
-class BenchmarkTiming(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of one model.
-
-    Attributes:
-        name: of its file, as the request has it.
-        version: of the library that ran it.
-        p50_ms, p95_ms: of one inference; None where it could not be timed.
-        runs: inferences that count.
-        peak_bytes: the most memory that its process had, the library's included.
-        failure: why it could not be timed; None if it could.
-    """
-
-    name: str
-    version: str = ""
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    runs: int = 0
-    peak_bytes: int = 0
-    failure: Failure | None = None
-
-
-class BenchmarkResult(Reply, frozen=True, kw_only=True):
-    """All models, in the order of the request.
-
-    Attributes:
-        machine: in words.
-        threads: for inference; None for what the runtimes chose.
-        temperature_c, highest_c: of the processor before and at most; None where unknown.
-        throttled: what the firmware said about power and heat meanwhile, None where unknown.
-        load: what others gave each core to do before, 1 for all its time; None where unknown.
-    """
-
-    timings: tuple[BenchmarkTiming, ...]
-    machine: str
-    threads: int | None
-    temperature_c: float | None
-    highest_c: float | None
-    throttled: tuple[str, ...] | None
-    load: float | None = None
+    keys: TrustedKeys
 
 
 RequestMessage = (
@@ -373,8 +380,14 @@ RequestMessage = (
     | AcceptRequest
     | ActivateRequest
     | RollbackRequest
+    | TrustedRequest
+    | TrustRequest
     | BenchmarkOfferRequest
     | BenchmarkRequest
+    | WatchRequest
+    | RecordRequest
+    | EventsRequest
+    | EventFileRequest
 )
 ReplyMessage = (
     Failure
@@ -385,9 +398,14 @@ ReplyMessage = (
     | Wanted
     | Accepted
     | Activated
+    | Trusted
     | BenchmarkWanted
     | BenchmarkRound
     | BenchmarkResult
+    | Watched
+    | Recorded
+    | Events
+    | EventFilePart
 )
 AnyMessage = Hello | RequestMessage | ReplyMessage
 
@@ -439,6 +457,11 @@ def unpack(columns: DetectionColumns) -> Detections:
     Raises:
         MessageMalformed: the columns have different lengths or impossible values.
     """
+    # Here, so that a daemon that starts can greet before numpy is there.
+    import numpy as np
+
+    from tartlet_shared.detections import Detections
+
     try:
         return Detections(
             np.frombuffer(columns.xyxy, "<f4").reshape(-1, 4),

@@ -6,6 +6,8 @@ import numpy as np
 
 from tartlet_shared.detections import FloatArray, IntArray
 
+_AT_ONCE = 64  # boxes compared with all others in one go; of a thousand, most are gone by then
+
 
 def box_area(xyxy: FloatArray) -> FloatArray:
     """Area in square pixels of boxes ``(n, 4)``, shape ``(n,)``; an inverted box has area 0."""
@@ -51,18 +53,19 @@ def non_maximum_suppression(
     Returns:
         Indices of the boxes kept, best score first; ties keep the order of the input.
     """
-    order = np.argsort(-score, kind="stable")
-    iou = box_iou(xyxy[order], xyxy[order])
-    same_class = class_id[order][:, None] == class_id[order][None, :]
-    suppresses = (iou > iou_threshold) & same_class
-    alive = np.ones(len(order), dtype=bool)
+    left = np.argsort(-score, kind="stable")
     kept: list[int] = []
-    for position in range(len(order)):
-        if not alive[position]:
-            continue
-        kept.append(position)
-        if len(kept) == max_detections:
-            break
-        alive[position:] &= ~suppresses[position, position:]
-    chosen: IntArray = order[np.array(kept, dtype=np.int64)]
-    return chosen
+    while len(left) and len(kept) < max_detections:
+        best = left[:_AT_ONCE]
+        overlaps = box_iou(xyxy[best], xyxy[left]) > iou_threshold
+        suppresses = overlaps & (class_id[best][:, None] == class_id[left][None, :])
+        alive = np.ones(len(left), dtype=bool)
+        for position, row in enumerate(suppresses):
+            if not alive[position]:
+                continue
+            kept.append(int(best[position]))
+            if len(kept) == max_detections:
+                break
+            alive[position + 1 :] &= ~row[position + 1 :]
+        left = left[len(best) :][alive[len(best) :]]
+    return np.array(kept, dtype=np.int64)

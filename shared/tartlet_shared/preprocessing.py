@@ -36,8 +36,8 @@ class Preprocessing(Record, frozen=True):
     fit: Literal["letterbox", "stretch"] = "letterbox"
     layout: Literal["nhwc", "nchw"] = "nhwc"
     order: Literal["rgb", "bgr"] = "rgb"
-    channel_means: tuple[float, ...] = ()
-    channel_stds: tuple[float, ...] = ()
+    channel_means: Annotated[tuple[float, ...], msgspec.Meta(max_length=3)] = ()
+    channel_stds: Annotated[tuple[float, ...], msgspec.Meta(max_length=3)] = ()
 
     def __post_init__(self) -> None:
         for values in (self.channel_means, self.channel_stds):

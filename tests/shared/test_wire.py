@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tartlet_shared import errors, messages, wire
+from tartlet_shared.record_messages import RecordedFrame
 
 short_text = st.text(max_size=20)
 request_ids = st.integers(0, 2**53 - 1)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+frame_infos = st.builds(
+    messages.FrameInfo, number=st.integers(0, 2**40), monotonic_ns=st.integers(0, 2**62)
+)
+event_names = st.from_regex(r"\A[0-9]{10}-[0-9A-Za-z_-]{1,64}\.(jpg|json|mp4|jsonl)\Z")
 any_message: st.SearchStrategy[messages.AnyMessage] = st.one_of(
     st.builds(
         messages.Hello, protocol=st.integers(0, 99), software=short_text, fingerprint=short_text
@@ -42,9 +47,44 @@ any_message: st.SearchStrategy[messages.AnyMessage] = st.one_of(
         width=st.integers(0, 9999),
         height=st.integers(0, 9999),
         remaining=st.integers(0, 9),
-        frame=st.builds(
-            messages.FrameInfo, number=st.integers(0, 2**40), monotonic_ns=st.integers(0, 2**62)
-        ),
+        frame=frame_infos,
+    ),
+    st.builds(
+        messages.RecordRequest,
+        request_id=request_ids,
+        seconds=st.floats(0.1, 3600),
+        rate=st.floats(0.5, 60),
+        bitrate_kbps=st.integers(50, 50_000),
+    ),
+    st.builds(
+        messages.Recorded,
+        request_id=request_ids,
+        frames=st.lists(
+            st.builds(
+                RecordedFrame,
+                frame=frame_infos,
+                time_s=st.floats(0, 2e9),
+                key=st.booleans(),
+                content=st.binary(max_size=100),
+            ),
+            max_size=3,
+        ).map(tuple),
+        dropped=st.integers(0, 999),
+    ),
+    st.builds(
+        messages.EventFileRequest,
+        request_id=request_ids,
+        folder=st.sampled_from(["pictures", "clips"]),
+        name=event_names,
+        offset=st.integers(0, 2**50),
+    ),
+    st.builds(
+        messages.EventFilePart,
+        request_id=request_ids,
+        content=st.binary(max_size=100),
+        offset=st.integers(0, 2**50),
+        size=st.integers(0, 2**50),
+        sha256=st.none() | digests,
     ),
 )
 
