@@ -96,6 +96,12 @@ def test_an_onnx_model_with_its_weights_elsewhere_is_refused(bright_onnx, tmp_pa
     library.save(library.load(bright_onnx), path, save_as_external_data=True, size_threshold=0)
     with pytest.raises(errors.BundleCorrupt, match="another file"):
         runtime.load(path, "onnx", threads=1)
+    # The same, with the length and the key written longer than they need be.
+    content = path.read_bytes()
+    for longer in (b"\x0a\x88\x00location", b"\x8a\x00\x08location", b"\x0a\x88\x80\x00location"):
+        path.write_bytes(content.replace(b"\x0a\x08location", longer))
+        with pytest.raises(errors.BundleCorrupt, match="another file"):
+            runtime.load(path, "onnx", threads=1)
 
 
 @pytest.mark.parametrize("name", ["litert", "onnx"])
@@ -146,6 +152,16 @@ def test_tflite_runtime_serves_where_ai_edge_litert_does_not_load(kit, without, 
     monkeypatch.setattr(importlib, "import_module", fall_back)
     monkeypatch.setattr(litert.importlib.metadata, "version", lambda _name: "2.14.0")
     assert runtime.load(kit.model, "litert", threads=1).version == "tflite-runtime 2.14.0"
+
+
+def test_the_reference_kernels_are_a_step_away_at_most(kit):
+    usual = litert.LiteRtRuntime(kit.model, threads=1)
+    reference = litert.LiteRtRuntime(kit.model, threads=1, reference_kernels=True)
+    shape, dtype = usual.input.shape, usual.input.dtype
+    tensor = np.random.default_rng(0).integers(-128, 128, shape).astype(dtype)
+    for mine, theirs in zip(usual.invoke(tensor), reference.invoke(tensor), strict=True):
+        steps = np.abs(mine.astype(int) - theirs.astype(int))
+        assert steps.max() <= 1
 
 
 def test_without_onnxruntime_the_model_is_unavailable(bright_onnx, without):

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tartlet_device.camera.base import Camera
 from tartlet_device.config import CameraSettings, PicameraSettings, ReplaySettings
 from tartlet_device.image import Size
+from tartlet_shared import errors
 
-__all__ = ["open_camera"]
+__all__ = ["open_camera", "prepare"]
+
+
+def prepare(settings: CameraSettings) -> None:
+    """Import what the camera needs, as far as that is there: `open_camera` says what is missing."""
+    if isinstance(settings, PicameraSettings):
+        import tartlet_device.camera.picamera
+
+        with contextlib.suppress(errors.CameraAbsent):
+            tartlet_device.camera.picamera_errors.library("picamera2")
+    elif isinstance(settings, ReplaySettings):
+        import tartlet_device.camera.replay
+    else:
+        import tartlet_device.camera.v4l2
 
 
 def open_camera(settings: CameraSettings, canvas: Size | None = None) -> Camera:

@@ -20,9 +20,9 @@ from tartlet_shared.messages import FrameInfo
 
 _log = logging.getLogger(__name__)
 
-FRAME_TIMEOUT_S = 5.0
+FRAME_TIMEOUT_S = 2.5
 """A camera that gives no frame for so long is closed and opened again."""
-BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _BEAT_S = 0.5  # the thread looks up at least this often
 
 
@@ -44,6 +44,8 @@ class CameraOwner:
                 as soon as nobody waits for a frame.
             frame_timeout_s: after so long without a frame the camera is opened again.
             back_off_s: waits before the first, second, ... attempt to open it again.
+
+        Attributes ``grabbed`` and ``restarts`` count frames, and attempts to open it after a fault.
         """
         self._open_camera = open_camera
         self._fits = fits
@@ -53,6 +55,8 @@ class CameraOwner:
         self._orders: list[Order] = []
         self._fault: errors.TartletError | None = None
         self._stopping = False
+        self._open_since_s: float | None = None
+        self.grabbed = self.restarts = 0
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
 
@@ -77,34 +81,45 @@ class CameraOwner:
         """Whether the thread has looked up within the last ``within_s`` seconds."""
         return self._thread.is_alive() and time.monotonic() - self._beat < within_s
 
-    def next_frame(self, timeout_s: float = FRAME_TIMEOUT_S, *, full: bool = True) -> Frame:
+    def next_frame(
+        self, timeout_s: float = FRAME_TIMEOUT_S, *, full: bool = True, fresh: bool = True
+    ) -> Frame:
         """A frame that is taken after this call.
 
         Args:
             timeout_s: how long to wait.
             full: false if a picture just large enough for the model will do.
+            fresh: false if it may be one that is under way already. A loop that waits for frames
+                taken after it asked would miss every other one.
 
         Raises:
             CameraTimeout: none came within ``timeout_s`` seconds.
             TartletError: the camera does not work; says why.
         """
-        with self.frames(1, timeout_s, full=full) as frames:
+        with self.frames(1, timeout_s, full=full, fresh=fresh) as frames:
             return next(frames)
 
     def frames(
-        self, count: int, timeout_s: float = FRAME_TIMEOUT_S, *, full: bool = True
+        self,
+        count: int,
+        timeout_s: float = FRAME_TIMEOUT_S,
+        *,
+        full: bool = True,
+        fresh: bool = True,
     ) -> FrameStream:
-        """``count`` consecutive frames, none left out, the first taken after this call.
+        """``count`` consecutive frames, none left out, the first taken after this call, or under
+        way already where it need not be ``fresh``.
 
         Raises:
             TartletError: the camera does not work; says why.
         """
-        order = Order(count, full=full)
+        order = Order(count, full=full, fresh=fresh)
         with self._changed:
             if self._fault is not None:
                 raise _copy(self._fault)
             if self._stopping:
                 raise _stopping()
+            order.open_since_s = self._open_since_s
             self._orders.append(order)
             self._changed.notify_all()
         return FrameStream(order, timeout_s)
@@ -117,6 +132,7 @@ class CameraOwner:
             camera: Camera | None = None
             try:
                 camera = self._open_camera()
+                self._opened(time.monotonic())
                 for _ in self._deliver(camera):
                     failures = 0
                 if not self._stopping:
@@ -128,17 +144,27 @@ class CameraOwner:
                 _log.exception("the camera failed in a way nobody expected")
                 self._fail(errors.DeviceError(f"the camera failed: {error!r}", where="camera"))
             finally:
+                self._opened(None)
                 if camera is not None:
                     camera.close()
             self._wait(self._back_off_s[min(failures, len(self._back_off_s) - 1)])
             failures += 1
+            self.restarts += 1
         self._finish(_stopping())
+
+    def _opened(self, since_s: float | None) -> None:
+        """Those who wait do so from when the camera is open."""
+        with self._changed:
+            self._open_since_s = since_s
+            for order in self._orders:
+                order.open_since_s = since_s
 
     def _deliver(self, camera: Camera) -> Iterator[None]:
         """Grab frames for as long as it goes well; yields after each."""
         while self._wanted(camera):
             info = camera.grab(self._frame_timeout_s)
             self._beat = time.monotonic()
+            self.grabbed += 1
             with self._changed:
                 self._recovered()
                 self._orders = [each for each in self._orders if not each.cancelled]
@@ -201,8 +227,9 @@ class CameraOwner:
 
     def _fail(self, error: errors.TartletError) -> None:
         if self._fault is None or str(self._fault) != str(error):
-            _log.warning("camera: %s", error)
-        self._finish(error)
+            _log.warning("%s", str(error))
+        # A copy: the error itself holds on to the frame that came before it.
+        self._finish(_copy(error))
 
     def _finish(self, error: errors.TartletError) -> None:
         with self._changed:

@@ -36,16 +36,30 @@ class LiteRtRuntime:
 
     name = "litert"
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, threads: int | None = None, reference_kernels: bool = False
+    ) -> None:
         """Load a model.
+
+        Args:
+            path: the model.
+            threads: for inference; by default one per core, at most four.
+            reference_kernels: compute with TFLite's plain kernels, slowly.
 
         Raises:
             RuntimeUnavailable: no TFLite library is installed, or it does not load.
             BundleCorrupt: the file is not a TFLite model, or not one with one input.
         """
-        self.version, interpreter_type = _library()
+        self.version, library = _library()
+        resolvers = library.OpResolverType
+        kernels = resolvers.BUILTIN_REF if reference_kernels else resolvers.AUTO
         try:
-            interpreter = interpreter_type(model_path=str(path), num_threads=thread_count(threads))
+            # Interpreter, not CompiledModel: that one crashes on truncated files.
+            interpreter = library.Interpreter(
+                model_path=str(path),
+                num_threads=thread_count(threads),
+                experimental_op_resolver_type=kernels,
+            )
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise errors.BundleCorrupt(
@@ -73,8 +87,7 @@ def _library() -> tuple[str, Any]:
     reasons = []
     for distribution, module in _LIBRARIES:
         try:
-            # Interpreter, not CompiledModel: that one crashes on truncated files.
-            found = importlib.import_module(module).Interpreter
+            found = importlib.import_module(module)
         except (ImportError, AttributeError, OSError) as error:
             reasons.append(f"{distribution}: {_first_line(error)}")
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from tartlet_shared.manifest import Tensor
 
 _DISTRIBUTION = "onnxruntime"
 # Protocol-buffer encoding of the key "location" of a tensor's external_data: a path that the
-# runtime would follow to another file. Bundles are self-contained, so nobody needs that.
-_EXTERNAL_DATA = b"\x0a\x08location"
+# runtime would follow to another file. Bundles are self-contained, so nobody needs that. Numbers
+# may be written longer than they need be.
+_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 
 
 def installed() -> str | None:
@@ -53,6 +55,8 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors only
         # Spinning threads keep the cores hot between two pictures; a Pi throttles from that.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Not the runtime's own format, which would be found out from the first bytes.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             session = library.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exception types have no common base but this one
@@ -92,7 +96,7 @@ def _read(path: Path) -> bytes:
         raise errors.BundleCorrupt(
             f"cannot be read: {error.strerror}", where=str(path), hint="push the bundle again"
         ) from error
-    if _EXTERNAL_DATA in content:
+    if _EXTERNAL_DATA.search(content):
         raise errors.BundleCorrupt(
             "the model keeps its weights in another file",
             where=str(path),
