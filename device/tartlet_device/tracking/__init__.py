@@ -1,0 +1,1 @@
+"""Objects followed from frame to frame, where they are, and what follows from it."""
