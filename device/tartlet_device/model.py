@@ -1,86 +1,135 @@
-"""The model that serves: exchanged only for one that proved itself on this device."""
+"""The model that serves: exchanged only for one that proved itself on this device.
+
+It runs in a process of its own, from the trial on: a damaged file, or a runtime that was built for
+another processor, takes nothing else along.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from tartlet_device import trial
-from tartlet_device.detector import Detector, StageTimes
+from tartlet_device import requirements
+from tartlet_device.child import early
+from tartlet_device.child.early import Starting
+from tartlet_device.child.process import ChildProcess
+from tartlet_device.detector import Detector, Prepared, StageTimes
+from tartlet_device.health import self_test
 from tartlet_device.image import Image, Size
-from tartlet_device.store import Serving, Store
+from tartlet_device.runtime.process import Inference, ProcessRuntime
+from tartlet_device.serving import MOST_STARTS, Probation, Serving
+from tartlet_device.store import Store
 from tartlet_shared import errors
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.detections import Detections
+from tartlet_shared.manifest import Manifest
 from tartlet_shared.messages import ActiveModel, SelfTest
 
 _log = logging.getLogger(__name__)
 
+_LOADING_S = 10.0
+"""So long a request waits for a model that is being loaded, as after a start."""
+TRIAL_S = 240.0
+"""So long a model has to load and to look at all its golden pictures; the laptop waits longer."""
+
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
+    """A model in its process, and the bundle that it comes from."""
+
     bundle: Bundle
     detector: Detector
+    runtime: ProcessRuntime
 
     def description(self) -> ActiveModel:
-        manifest = self.bundle.manifest
-        return ActiveModel(
-            digest=self.bundle.digest,
-            name=manifest.name,
-            runtime=manifest.runtime,
-            labels=manifest.labels,
-        )
+        return _description(self.bundle.digest, self.bundle.manifest)
 
 
 class ServingModel:
     """The one detector of the daemon, and its exchange. Safe to use from several threads."""
 
-    def __init__(self, store: Store, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        threads: int | None = None,
+        command: Sequence[str] = early.MODEL,
+        start: Starting = ChildProcess,
+        trial_s: float = TRIAL_S,
+    ) -> None:
+        """
+        Args:
+            store: has the models.
+            threads: for inference.
+            command: the child that runs a model.
+            start: starts it.
+            trial_s: the most that a trial may take.
+
+        Attributes:
+            exchanged: set whenever another model serves, or the same one loaded anew.
+        """
+        self.exchanged = threading.Event()
+        self._trial_s = trial_s
         self._store = store
         self._threads = threads
+        self._command, self._start = command, start
         self._inference = threading.Lock()
         self._exchange = threading.Lock()
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
+        self._expected: tuple[str, Manifest] | None = None
+        self._ready = threading.Event()
+        self._ready.set()
         self._fault = ""
+        self._closed = False
+
+    def start(self) -> None:
+        """Load the model that was committed last, in a thread; requests for it wait a little."""
+        self._expected = self._committed()
+        self._ready.clear()
+        threading.Thread(target=self.load_committed, name="loading", daemon=True).start()
 
     def load_committed(self) -> None:
-        """At start: load the model that was committed last, else the one before.
+        """Load the model that was committed last, else the one before.
 
         A model that does not load is reported and left in place; nothing is committed, so it
         serves again once what it lacks is there. Never raises for a model's sake.
         """
-        serving = self._store.serving()
-        self._fault = ""
-        for digest in (serving.current, serving.previous):
-            if digest is None:
-                continue
-            try:
-                bundle = self._store.open(digest)
-                # Loaded in a child first: a crash here would be a crash at every start.
-                trial.run(bundle.folder, digest, threads=self._threads)
-                self._loaded = self._load(bundle)
-            except errors.TartletError as error:
-                _log.error("model %s does not load: %s", digest[:12], error)
-                self._fault = self._fault or f"model {digest[:12]} does not load: {error}"
-                continue
-            _log.info("model %s (%s) serves", bundle.manifest.name, digest[:12])
-            return
-        _log.warning("no model serves")
+        try:
+            with self._exchange:
+                self._load_committed()
+        finally:
+            self._expected = None
+            self._ready.set()
+
+    def close(self) -> None:
+        """End the model's process."""
+        # A model on trial is not waited for: its process ends with this one.
+        self._closed = True
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.runtime.close()
 
     def active(self) -> ActiveModel | None:
-        """The model that serves now."""
-        loaded = self._loaded
-        return None if loaded is None else loaded.description()
+        """The model that serves now, or is about to after a start."""
+        loaded, expected = self._loaded, self._expected
+        if loaded is not None:
+            return loaded.description()
+        return None if expected is None else _description(*expected)
 
     def canvas(self) -> Size | None:
         """Size of the picture that the model takes; None without a model."""
-        loaded = self._loaded
-        if loaded is None:
+        loaded, expected = self._loaded, self._expected
+        if loaded is not None:
+            preprocessing = loaded.detector.preprocessing
+        elif expected is not None:
+            preprocessing = expected[1].preprocessing
+        else:
             return None
-        preprocessing = loaded.detector.preprocessing
         return preprocessing.width, preprocessing.height
 
     @property
@@ -88,9 +137,22 @@ class ServingModel:
         """Why the model that was committed last does not serve; empty while it does."""
         return self._fault
 
-    def previous(self) -> str | None:
-        """Digest of the model that a rollback returns to."""
-        return self._store.serving().previous
+    def alive(self) -> bool:
+        """Whether somebody looks after the model that serves, if one does."""
+        loaded = self._loaded
+        return loaded is None or loaded.runtime.supervised
+
+    def serving(self) -> Serving:
+        """What was committed last."""
+        return self._store.serving()
+
+    def on_probation(self) -> tuple[Loaded, Probation] | None:
+        """The model that serves and what it must do to be confirmed; None if there is none such."""
+        with self._exchange:
+            loaded, serving = self._loaded, self._store.serving()
+        if loaded is None or serving.probation is None or serving.current != loaded.bundle.digest:
+            return None
+        return loaded, serving.probation
 
     def detect(
         self, image: Image, *, score_threshold: float | None
@@ -99,30 +161,59 @@ class ServingModel:
 
         Raises:
             NoActiveModel: none does.
+            DeviceError: its process failed, and is started again.
         """
+        loaded = self.loaded()
         with self._inference:
-            loaded = self._loaded
-            if loaded is None:
-                raise errors.NoActiveModel(
-                    "no model is active on this device", hint="push one with `tartlet push`"
-                )
             found, times = loaded.detector.detect(image, score_threshold=score_threshold)
         return found, times, loaded.description()
 
-    def activate(self, digest: str) -> tuple[Serving, SelfTest]:
+    def loaded(self) -> Loaded:
+        """The model that serves now; it stays usable after another one took its place.
+
+        Raises:
+            NoActiveModel: none does.
+            DeviceError: it is still being loaded.
+        """
+        if not self._ready.wait(_LOADING_S):
+            raise errors.DeviceError(
+                "the model is being loaded", where="model", hint="try again in a few seconds"
+            )
+        loaded = self._loaded
+        if loaded is None:
+            raise errors.NoActiveModel(
+                "no model is active on this device", hint="push one with `tartlet push`"
+            )
+        return loaded
+
+    def submit(self, loaded: Loaded, prepared: Prepared) -> Inference:
+        """Begin to run a model that was loaded here; see `ProcessRuntime.submit`."""
+        return loaded.runtime.submit(prepared.tensor)
+
+    def activate(
+        self, digest: str, probation: Probation | None = None, *, allow_older: bool = False
+    ) -> tuple[Serving, SelfTest]:
         """Try a stored bundle; if it agrees with its golden pictures, commit it and serve it.
 
-        After any error the model that served before still does.
+        After any error the model that served before still does. Whoever is in the middle of a
+        request ends it with the model it began with.
+
+        Args:
+            digest: of the bundle.
+            probation: what it must do to be confirmed; None confirms it now.
 
         Raises:
             BundleNotOnDevice: it was not pushed.
-            BundleCorrupt, RuntimeUnavailable: it cannot be loaded.
+            BundleCorrupt, BundleUntrusted, RuntimeUnavailable: it cannot be loaded.
+            ReleaseOlder: than the one that serves, and that was not allowed.
             SelfTestFailed: it sees something else than it should.
             StorageFull: the choice cannot be written down.
         """
         with self._exchange:
-            loaded, tested = self._prove(digest)
-            serving = self._store.activate(digest)
+            if not allow_older:
+                self._store.check_release(digest)
+            loaded, tested = self._prove(digest, limited=True)
+            serving = self._store.activate(digest, probation, allow_older=allow_older)
             self._swap(loaded)
         return serving, tested
 
@@ -143,20 +234,169 @@ class ServingModel:
             self._swap(loaded)
         return serving, tested
 
-    def _prove(self, digest: str) -> tuple[_Loaded, SelfTest]:
-        bundle = self._store.open(digest)
-        tested = trial.run(bundle.folder, digest, threads=self._threads)
-        return self._load(bundle), tested
+    def confirm(self, loaded: Loaded) -> None:
+        """Commit that a model was healthy for long enough, if it still serves.
 
-    def _load(self, bundle: Bundle) -> _Loaded:
-        detector = Detector.open(bundle, threads=self._threads)
-        canvas = bundle.manifest.preprocessing
-        # The first run allocates memory and packs weights; better now than in the first request.
-        detector.detect(np.zeros((canvas.height, canvas.width, 3), np.uint8))
-        return _Loaded(bundle, detector)
+        Raises:
+            StorageFull, OSError: it cannot be written down.
+        """
+        with self._exchange:
+            if self._loaded is loaded:
+                self._store.confirm(loaded.bundle.digest)
+                _log.info("model %s is confirmed", loaded.bundle.digest[:12])
 
-    def _swap(self, loaded: _Loaded) -> None:
-        with self._inference:
+    def leave(self, loaded: Loaded, why: str) -> bool:
+        """Return from a model that is not healthy to the previous one; whether that serves now.
+
+        Args:
+            loaded: nothing happens if another one serves by now.
+            why: for people.
+        """
+        with self._exchange:
+            previous = self._store.serving().previous
+            if self._loaded is not loaded or previous is None:
+                return False
+            try:
+                before, _ = self._prove(previous)
+            except errors.TartletError as error:
+                _log.error("nor does model %s work: %s", previous[:12], error)
+                return False
+            self._give_up(loaded.bundle.digest, why)
+            self._swap(before)
+        return True
+
+    def _load_committed(self) -> None:
+        serving = self._started()
+        self._fault = ""
+        order = [serving.current, serving.previous]
+        why = ""
+        if serving.out_of_starts and serving.previous is not None:
+            why = f"the daemon started {MOST_STARTS + 1} times before it was confirmed"
+            _log.error("model %s is given up: %s", order[0], why)
+            order.reverse()
+        for digest in order:
+            if digest is None:
+                continue
+            try:
+                loaded, _ = self._prove(digest)
+            except errors.TartletError as error:
+                _log.error("model %s does not load: %s", digest[:12], error)
+                self._fault = self._fault or f"model {digest[:12]} does not load: {error}"
+                continue
+            if self._closed:
+                loaded.runtime.close()
+                return
+            if serving.probation is not None and serving.current not in (None, digest):
+                self._give_up(serving.current, why or self._fault)
+                self._fault = ""
             self._loaded = loaded
-            self._fault = ""
+            self.exchanged.set()
+            _log.info("model %s (%s) serves", loaded.bundle.manifest.name, digest[:12])
+            return
+        _log.warning("no model serves")
+
+    def _committed(self) -> tuple[str, Manifest] | None:
+        """What will most likely serve in a moment."""
+        digest = self._store.serving().current
+        if digest is None:
+            return None
+        try:
+            return digest, self._store.manifest(digest)
+        except errors.TartletError:
+            return None
+
+    def _started(self) -> Serving:
+        """What was committed last, after this start was counted."""
+        try:
+            return self._store.count_start()
+        except (errors.TartletError, OSError) as error:
+            _log.error("this start cannot be counted: %s", error)
+            return self._store.serving()
+
+    def _give_up(self, digest: str, why: str) -> None:
+        try:
+            self._store.leave(digest, why)
+        except (errors.TartletError, OSError) as error:
+            # What serves is healthy all the same; the next start comes to the same end.
+            _log.error("the return from model %s cannot be written down: %s", digest[:12], error)
+
+    def _prove(self, digest: str, *, limited: bool = False) -> tuple[Loaded, SelfTest]:
+        """Load a bundle in a process of its own and run its golden pictures there.
+
+        Args:
+            digest: of the bundle.
+            limited: with no more memory than is free.
+        """
+        begun_s = time.monotonic()
+        bundle = self._store.open(digest)
+        requirements.check(bundle.manifest)
+        runtime: ProcessRuntime | None = None
+
+        def load(path: Path, name: str, /, *, threads: int | None) -> ProcessRuntime:
+            nonlocal runtime
+            runtime = ProcessRuntime(
+                path,
+                name,
+                threads=threads,
+                command=self._command,
+                start=self._start,
+                limited=limited,
+            )
+            return runtime
+
+        try:
+            detector = Detector.open(bundle, threads=self._threads, load=load)
+            assert runtime is not None
+            with _within(begun_s + self._trial_s - time.monotonic(), runtime):
+                tested = self_test(detector, bundle)
+            runtime.keep()
+            return Loaded(bundle, detector, runtime), tested
+        except BaseException:
+            if runtime is not None:
+                runtime.close()
+            raise
+
+    def _swap(self, loaded: Loaded) -> None:
+        # The process of the one before ends when nobody holds it any more.
+        self._loaded = loaded
+        self._fault = ""
+        self.exchanged.set()
         _log.info("model %s serves now", loaded.bundle.digest[:12])
+
+
+@contextlib.contextmanager
+def _within(seconds: float, runtime: ProcessRuntime) -> Iterator[None]:
+    """End a model on trial when the time is over.
+
+    Raises:
+        SelfTestFailed: it was.
+    """
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        runtime.close()
+
+    timer = threading.Timer(max(seconds, 0.0), end)
+    timer.daemon = True
+    timer.start()
+    fault: errors.TartletError | None = None
+    try:
+        yield
+    except errors.TartletError as error:
+        fault = error
+    finally:
+        timer.cancel()
+        timer.join()
+    if over.is_set():
+        raise errors.SelfTestFailed(
+            "the trial of the model takes too long", hint="push a smaller model"
+        ) from fault
+    if fault is not None:
+        raise fault
+
+
+def _description(digest: str, manifest: Manifest) -> ActiveModel:
+    return ActiveModel(
+        digest=digest, name=manifest.name, runtime=manifest.runtime, labels=manifest.labels
+    )

@@ -1,11 +1,11 @@
-"""Bundles on the device's disk, and which of them serves.
+"""Bundles on the device's disk, which of them serves, and whose are taken.
 
 ::
 
-    bundles/<digest>/   verified bundles, never changed once they are there
-    incoming/           uploads, each under its SHA-256; whoever may use the device may write here
-    serving.json        the digests of the current and the previous bundle, in one file, so that
-                        one rename changes both at once
+    bundles/<digest>/   see `tartlet_device.stored_bundles`
+    incoming/           uploads, see `tartlet_device.uploads`; whoever may use the device may write
+    serving.json        which bundle serves, see `tartlet_device.serving`
+    trusted-keys.json   whose bundles are taken, see `tartlet_device.trust`
 
 All writing goes through one lock. A power cut at any moment leaves the state before or after.
 """
@@ -13,170 +13,226 @@ All writing goes through one lock. A power cut at any moment leaves the state be
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from tartlet_device import files
-from tartlet_shared import bundle as bundles
-from tartlet_shared import errors, manifest
+from tartlet_device.serving import Probation, Serving
+from tartlet_device.serving_file import ServingFile
+from tartlet_device.stored_bundles import StoredBundles, intact
+from tartlet_device.trust import Trust, check_signed
+from tartlet_device.uploads import ABANDONED_S, IN_THE_WAY_S, Uploads, remove
+from tartlet_shared import errors, manifest, signature
 from tartlet_shared.bundle import Bundle
-from tartlet_shared.manifest import FileEntry, Manifest, Sha256
+from tartlet_shared.manifest import FileEntry, Manifest
+from tartlet_shared.messages import Arrived
+from tartlet_shared.signature import TrustedKeys
 
 _log = logging.getLogger(__name__)
 
-KEPT_BUNDLES = 4
-"""The newest so many stay, and always the current and the previous one."""
 _OFFERS = 8  # manifests remembered between offer and accept
 _MARGIN = 1 << 20  # bytes of free space beyond the sizes of the files
-_ABANDONED_S = 3600.0
-_TEMPORARY = ".new-"
-_UPLOAD_MODE = 0o2770
 
 
-class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which bundles serve.
+@dataclass(frozen=True)
+class _Offer:
+    """A manifest that a laptop showed, its signature, and when on the monotonic clock."""
 
-    Attributes:
-        current: digest of the bundle that was last activated.
-        previous: digest of the one that a rollback returns to.
-    """
-
-    current: Sha256 | None = None
-    previous: Sha256 | None = None
+    content: bytes
+    record: bytes
+    at_s: float
 
 
 class Store:
     """The bundles of one device."""
 
     def __init__(self, root: Path) -> None:
-        """Open or create a store, and sweep away what an interrupted push left behind."""
-        self.incoming = root / "incoming"
+        """Open or create a store, and sweep away what an interrupted change left behind."""
         self._root = root
-        self._bundles = root / "bundles"
-        self._serving_file = root / "serving.json"
-        self._offers: dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self._prepare()
+        self._offers: dict[str, _Offer] = {}
+        self._trust = Trust(root)
+        self._stored = StoredBundles(root / "bundles", self._trust.check)
+        for leftover in root.glob(".*.new"):
+            remove(leftover)
+        self._serving = ServingFile(root)
+        self._uploads = Uploads(root / "incoming")
+
+    @property
+    def incoming(self) -> Path:
+        """Where laptops upload to."""
+        return self._uploads.folder
 
     # -- which bundle serves
 
     def serving(self) -> Serving:
         """The digests that were committed last; none where the record is missing or damaged."""
-        try:
-            return msgspec.json.decode(self._serving_file.read_bytes(), type=Serving)
-        except FileNotFoundError:
-            return Serving()
-        except msgspec.DecodeError as error:
-            _log.error("%s is damaged (%s): no model is active", self._serving_file, error)
-            return Serving()
+        return self._serving.read()
 
-    def activate(self, digest: str) -> Serving:
-        """Commit a stored bundle as the current one; the current one becomes the previous.
+    def activate(
+        self, digest: str, probation: Probation | None = None, *, allow_older: bool = False
+    ) -> Serving:
+        """Commit a stored bundle as the current one; see `Serving.activated`.
+
+        Args:
+            digest: of a bundle that was tested.
+            probation: what it must do to be confirmed; None confirms it now.
+            allow_older: than the one that was confirmed last.
 
         Raises:
             BundleNotOnDevice: it is not stored.
+            BundleUntrusted, ReleaseOlder: see `check_release`.
             StorageFull: the record cannot be written; the old one holds.
         """
-        with self._lock:
-            self._require(digest)
-            before = self.serving()
-            if before.current == digest:
-                return before
-            return self._commit(Serving(current=digest, previous=before.current))
+        offered = self.manifest(digest)
+
+        def step(before: Serving) -> Serving:
+            if before.current != digest and not allow_older:
+                self._refuse_older(offered, before)
+            return before.activated(digest, probation)
+
+        return self._change(step)
+
+    def check_release(self, digest: str) -> None:
+        """Refuse a stored bundle that `activate` would refuse for its age.
+
+        Raises:
+            BundleNotOnDevice, BundleCorrupt, BundleUntrusted: see `manifest`.
+            ReleaseOlder: it is older than the one that was confirmed last.
+        """
+        serving = self.serving()
+        if serving.current != digest:
+            self._refuse_older(self.manifest(digest), serving)
+
+    def confirm(self, digest: str) -> Serving:
+        """The current bundle was healthy for long enough; see `Serving.confirmed`.
+
+        Raises:
+            StorageFull: as `activate`.
+        """
+        return self._change(lambda before: before.confirmed(digest))
+
+    def count_start(self) -> Serving:
+        """The daemon starts; see `Serving.started`.
+
+        Raises:
+            StorageFull: as `activate`.
+        """
+        return self._change(Serving.started)
+
+    def leave(self, digest: str, why: str) -> Serving:
+        """Go back from a bundle that is not healthy; see `Serving.left`.
+
+        Raises:
+            StorageFull: as `activate`.
+        """
+        return self._change(lambda before: before.left(digest, why))
 
     def roll_back(self) -> Serving:
         """Swap the current and the previous bundle.
 
         Raises:
             NothingToRollBackTo: there is no previous one.
+            BundleNotOnDevice, StorageFull: as `activate`.
         """
-        with self._lock:
-            before = self.serving()
-            if before.previous is None:
-                raise errors.NothingToRollBackTo(
-                    "no model served before this one",
-                    hint="push and activate another model with `tartlet push`",
-                )
-            self._require(before.previous)
-            return self._commit(Serving(current=before.previous, previous=before.current))
+
+        def swapped(before: Serving) -> Serving:
+            after = before.rolled_back()
+            if after.current is not None:
+                self._stored.require(after.current)
+            return after
+
+        return self._change(swapped)
 
     # -- bundles
 
     def open(self, digest: str) -> Bundle:
-        """A stored bundle, verified now.
+        """A stored bundle, verified now; see `StoredBundles.open`."""
+        return self._stored.open(digest)
 
-        Raises:
-            BundleNotOnDevice: it is not stored.
-            BundleCorrupt: it was damaged on the disk.
-        """
-        self._require(digest)
-        return bundles.open_bundle(self._bundles / digest, expected_digest=digest)
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest of a stored bundle; see `StoredBundles.manifest`."""
+        return self._stored.manifest(digest)
+
+    def signed_by(self, digest: str) -> str:
+        """Id of the key that a stored bundle claims to be signed with; empty for none."""
+        return self._stored.signed_by(digest)
 
     def has(self, digest: str) -> bool:
-        """Whether the bundle is stored and undamaged."""
+        """Whether the bundle is stored, undamaged and, where keys are trusted, signed."""
         try:
             self.open(digest)
-        except (errors.BundleNotOnDevice, errors.BundleCorrupt):
+        except (errors.BundleNotOnDevice, errors.BundleCorrupt, errors.BundleUntrusted):
             return False
         return True
 
-    def offer(self, content: bytes) -> tuple[str, tuple[FileEntry, ...]]:
+    def offer(
+        self, content: bytes, record: bytes = b"", *, allow_older: bool = True
+    ) -> tuple[str, tuple[FileEntry, ...]]:
         """Remember a manifest; return its digest and the files that are not on this device yet.
 
+        Args:
+            content: the manifest.
+            record: its signature's; empty for none.
+            allow_older: than the bundle that was confirmed last; `activate` asks again.
+
         Raises:
-            BundleCorrupt: it is not a manifest.
+            BundleUntrusted: none of the trusted keys signed it.
+            BundleCorrupt: it is not a manifest, or the signature's record is none.
+            ReleaseOlder: see `activate`.
             StorageFull: the files would not fit.
         """
+        self._trust.check(content, record)
+        if record:
+            signature.decode(record)
         parsed = manifest.decode(content)
+        if not allow_older:
+            self._refuse_older(parsed, self.serving())
         with self._lock:
-            self._sweep_abandoned()
-            stored = self._stored_files()
-            wanted = {entry.sha256: entry for entry in parsed.files if not _intact(stored, entry)}
-            # Uploaded once and copied once: the upload must stay until the bundle is complete.
-            self._check_space(2 * sum(entry.size for entry in wanted.values()))
+            wanted = self._wanted(parsed.files, self._stored.files())
             digest = manifest.digest(content)
             self._offers.pop(digest, None)
             while len(self._offers) >= _OFFERS:
                 del self._offers[next(iter(self._offers))]
-            self._offers[digest] = content
-        return digest, tuple(wanted.values())
+            self._offers[digest] = _Offer(content, record, time.monotonic())
+        return digest, wanted
+
+    def arrived(self, entries: Sequence[FileEntry]) -> tuple[Arrived, ...]:
+        """What is here of files that are wanted, from uploads that broke off."""
+        return self._uploads.arrived(entries)
 
     def accept(self, digest: str) -> Bundle:
         """Put an offered bundle together, verify it and store it. Nothing serves from it yet.
 
-        Whatever happens, its uploads are gone afterwards and no half bundle is left.
+        Whatever happens, its uploads are gone afterwards: one that is wrong must be sent again.
 
         Raises:
             BundleNotOnDevice: it was not offered since the daemon started.
+            BundleUntrusted: the trusted keys have changed since.
             BundleCorrupt: a file is missing or is not what the manifest says.
             StorageFull: the disk is full.
         """
         with self._lock:
-            if digest not in self._offers:
-                raise errors.BundleNotOnDevice(
-                    f"bundle {digest[:12]} was not offered, or the daemon started again since",
-                    hint="push it again",
-                )
-            if self.has(digest):
-                return self.open(digest)
-            content = self._offers[digest]
-            parsed = manifest.decode(content)
-            needed = sum(entry.size for entry in parsed.files)
-            try:
-                with files.full_disk_named(self._root, needed):
-                    stored = self._assemble(digest, content, parsed)
-            finally:
-                for entry in parsed.files:
-                    self._discard_upload(entry)
+            offer = self._offers.get(digest)
+            if offer is None:
+                return self._accepted_before(digest)
+            self._trust.check(offer.content, offer.record)
+            parsed = manifest.decode(offer.content)
+            with self._uploads_used_up(parsed.files):
+                if self._stored.sign_again(digest, offer.record):
+                    stored = self.open(digest)
+                else:
+                    with files.disk_faults_named(self._root, _size(parsed.files)):
+                        stored = self._stored.assemble(
+                            offer.content, offer.record, parsed, self.incoming
+                        )
             del self._offers[digest]
-            self._prune(digest)
+            serving = self.serving()
+            self._stored.prune({digest, serving.current, serving.previous, *self._lenders()})
             return stored
 
     # -- files of no bundle
@@ -185,14 +241,13 @@ class Store:
         """SHA-256 of the files that are in no stored bundle and must be uploaded.
 
         Raises:
+            BundleUntrusted: only signed bundles are taken, and one is in none.
             StorageFull: they would not fit.
         """
         with self._lock:
-            self._sweep_abandoned()
-            stored = self._stored_files()
-            wanted = {each.sha256: each.size for each in entries if not _intact(stored, each)}
-            self._check_space(2 * sum(wanted.values()))
-        return tuple(wanted)
+            stored = self._stored.files()
+            self._refuse_strangers(entries, stored)
+            return tuple(entry.sha256 for entry in self._wanted(entries, stored))
 
     @contextlib.contextmanager
     def borrowed(self, entries: Sequence[FileEntry]) -> Iterator[Path]:
@@ -201,173 +256,129 @@ class Store:
 
         Raises:
             BundleCorrupt: a file is missing or is not what its entry says.
+            BundleUntrusted: only signed bundles are taken, and one is in none.
             StorageFull: the disk is full.
         """
-        with self._temporary_folder() as folder:
-            try:
-                needed = sum(entry.size for entry in entries)
-                with self._lock, files.full_disk_named(self._root, needed):
-                    stored = self._stored_files()
-                    for entry in entries:
-                        (folder / entry.name).parent.mkdir(exist_ok=True)
-                        self._place(entry, folder, stored)
-                yield folder
-            finally:
-                for entry in entries:
-                    self._discard_upload(entry)
+        with self._stored.temporary_folder() as folder, self._uploads_used_up(entries):
+            with self._lock, files.disk_faults_named(self._root, _size(entries)):
+                self._refuse_strangers(entries, self._stored.files())
+                self._stored.collect(entries, folder, self.incoming)
+            yield folder
+
+    # -- whose bundles are taken
+
+    def trusted(self) -> TrustedKeys:
+        """The keys of which one must have signed a bundle; none where any bundle is taken.
+
+        Raises:
+            BundleUntrusted: the list is damaged.
+        """
+        return self._trust.keys()
+
+    def trust(self, statement: bytes, record: bytes) -> TrustedKeys:
+        """Let another list of keys hold; see `Trust.accepted`.
+
+        Raises:
+            BundleUntrusted: also where none of these keys signed the bundle that serves, which
+                would be gone after the next start; or the one before, while it is on probation.
+        """
+        with self._lock:
+            after = self._trust.accepted(statement, record)
+            serving = self.serving()
+            needed = {serving.current, serving.confirmed_digest} - {None}
+            for digest in needed if after.keys else ():
+                self._require_signed(str(digest), after)
+            self._trust.store(after)
+        return after
 
     # -- inside
 
-    def _prepare(self) -> None:
-        for folder in (self._root, self._bundles, self.incoming):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._open_for_uploads()
-        for leftover in (
-            *self._root.glob(".*.new"),
-            *self._bundles.glob(f"{_TEMPORARY}*"),
-            *self.incoming.iterdir(),
-        ):
-            _log.info("removing %s, left by an interrupted push", leftover)
-            _remove(leftover)
+    def _change(self, step: Callable[[Serving], Serving]) -> Serving:
+        with self._lock:
+            return self._serving.change(step)
 
-    def _sweep_abandoned(self) -> None:
-        """Remove uploads whose laptop has gone: nothing was written to them for an hour."""
-        for upload in self.incoming.iterdir():
-            with contextlib.suppress(OSError):
-                if time.time() - upload.lstat().st_mtime > _ABANDONED_S:
-                    _log.info("removing %s, an abandoned upload", upload)
-                    _remove(upload)
-
-    def _open_for_uploads(self) -> None:
-        """Let the group that may talk to the daemon upload, and keep that readable to the daemon.
-
-        A hardened service may not set the set-gid bit; setup_pi.sh has set it then.
-        """
-        if self.incoming.stat().st_mode & 0o7777 == _UPLOAD_MODE:
+    def _refuse_older(self, offered: Manifest, serving: Serving) -> None:
+        """Where the confirmed one is damaged, none is refused."""
+        if serving.confirmed_digest is None:
             return
         try:
-            self.incoming.chmod(_UPLOAD_MODE)
-        except PermissionError:
-            with contextlib.suppress(PermissionError):
-                self.incoming.chmod(_UPLOAD_MODE & 0o777)
+            confirmed = self.manifest(serving.confirmed_digest)
+        except errors.TartletError as error:
+            _log.warning("the release that was confirmed is unknown: %s", error)
+            return
+        if offered.released < confirmed.released:
+            raise errors.ReleaseOlder(
+                f"release {offered.released or 'without a number'} is older than release "
+                f"{confirmed.released}, which was confirmed",
+                where=offered.name,
+                hint="`tartlet rollback` returns to the model before; to let this one serve all "
+                "the same: `tartlet push --allow-older`",
+            )
 
-    def _require(self, digest: str) -> None:
-        if not (self._bundles / digest / manifest.MANIFEST_NAME).is_file():
+    def _accepted_before(self, digest: str) -> Bundle:
+        """Two laptops may push the same."""
+        if not self.has(digest):
             raise errors.BundleNotOnDevice(
-                f"bundle {digest[:12]} is not on this device",
-                where=str(self._bundles),
-                hint="push it first with `tartlet push`",
+                f"bundle {digest[:12]} was not offered, or the daemon started again since",
+                hint="push it again",
             )
-
-    def _commit(self, serving: Serving) -> Serving:
-        content = msgspec.json.encode(serving)
-        with files.full_disk_named(self._root, len(content)):
-            files.write_atomically(self._serving_file, content)
-        return serving
-
-    def _stored_files(self) -> dict[str, Path]:
-        """SHA-256 -> path of every file of every stored bundle, as their manifests say."""
-        found: dict[str, Path] = {}
-        for folder in self._bundles.iterdir():
-            if folder.name.startswith(_TEMPORARY):
-                continue
-            try:
-                entries = manifest.decode(bundles.read_manifest(folder)).files
-            except errors.BundleCorrupt as error:
-                _log.warning("ignoring a stored bundle: %s", error)
-                continue
-            found.update({entry.sha256: folder / entry.name for entry in entries})
-        return found
-
-    def _assemble(self, digest: str, content: bytes, parsed: Manifest) -> Bundle:
-        target = self._bundles / digest
-        with self._temporary_folder() as folder:
-            folder.chmod(0o755)
-            stored = self._stored_files()
-            files.write_synced(folder / manifest.MANIFEST_NAME, content)
-            for entry in parsed.files:
-                (folder / entry.name).parent.mkdir(exist_ok=True)
-                self._place(entry, folder, stored)
-            for written in {(folder / entry.name).parent for entry in parsed.files} | {folder}:
-                files.sync_folder(written)
-            if target.exists():
-                # Damaged, else there would be nothing to do: out of the way, to be removed.
-                target.rename(folder.with_name(folder.name + "-old"))
-            folder.rename(target)
-        files.sync_folder(self._bundles)
-        return bundles.open_bundle(target, expected_digest=digest)
-
-    def _place(self, entry: FileEntry, folder: Path, stored: dict[str, Path]) -> None:
-        """Bring one file into the new bundle: from the upload, else from another bundle."""
-        target, upload = folder / entry.name, self.incoming / entry.sha256
-        try:
-            measured = files.copy_hashed(upload, target)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            if error.errno == errno.ENOENT and _intact(stored, entry):
-                target.hardlink_to(stored[entry.sha256])
-                return
-            raise errors.BundleCorrupt(
-                f"{entry.name} was not uploaded, or cannot be read: {error.strerror}",
-                where=str(upload),
-                hint="push the bundle again; uploads must be readable for the group",
-            ) from error
-        if measured != (entry.size, entry.sha256):
-            raise errors.BundleCorrupt(
-                f"{entry.name} arrived as {measured[0]} bytes with SHA-256 {measured[1][:12]}…, "
-                f"the manifest says {entry.size} bytes with {entry.sha256[:12]}…",
-                where=str(upload),
-                hint="push the bundle again",
-            )
+        stored = self.open(digest)
+        with self._uploads_used_up(stored.manifest.files):
+            return stored
 
     @contextlib.contextmanager
-    def _temporary_folder(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._bundles))
+    def _uploads_used_up(self, entries: Sequence[FileEntry]) -> Iterator[None]:
         try:
-            yield folder
+            yield
         finally:
-            files.remove_folder(folder)
-            files.remove_folder(folder.with_name(folder.name + "-old"))
+            for entry in entries:
+                self._uploads.discard(entry)
 
-    def _discard_upload(self, entry: FileEntry) -> None:
-        _remove(self.incoming / entry.sha256)
-
-    def _check_space(self, needed: int) -> None:
+    def _wanted(
+        self, entries: Sequence[FileEntry], stored: Mapping[str, Path]
+    ) -> tuple[FileEntry, ...]:
+        """Files that are neither in a bundle nor uploaded, each once; there is room for them."""
+        self._uploads.sweep(ABANDONED_S)
+        absent = {each.sha256: each for each in entries if not intact(stored, each)}
+        wanted = tuple(each for each in absent.values() if not self._uploads.whole(each))
+        # Uploaded once and copied once: the upload must stay until the bundle is complete.
+        needed = _size(absent.values()) + sum(
+            each.size - self._uploads.begun(each) for each in wanted
+        )
         if needed and files.free_bytes(self._root) < needed + _MARGIN:
-            raise files.storage_full(self._root, needed + _MARGIN)
+            self._uploads.sweep(IN_THE_WAY_S, spared=absent)
+            if files.free_bytes(self._root) < needed + _MARGIN:
+                raise files.storage_full(self._root, needed + _MARGIN)
+        return wanted
 
-    def _prune(self, newest: str) -> None:
-        """Remove the oldest bundles beyond `KEPT_BUNDLES`."""
-        serving = self.serving()
-        keep = {newest, serving.current, serving.previous}
-        folders = [each for each in self._bundles.iterdir() if not each.name.startswith(".")]
-        folders.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
-        for folder in folders[KEPT_BUNDLES:]:
-            if folder.name not in keep:
-                _log.info("removing the old bundle %s", folder.name[:12])
-                # First out of sight: a bundle half removed must not look like one.
-                doomed = folder.with_name(f"{_TEMPORARY}{folder.name}")
-                folder.rename(doomed)
-                files.remove_folder(doomed)
+    def _lenders(self) -> set[str]:
+        """Bundles with files that one in transfer counts on."""
+        since = time.monotonic() - IN_THE_WAY_S
+        offers = (each.content for each in self._offers.values() if each.at_s > since)
+        return self._stored.holding(
+            {entry.sha256 for each in offers for entry in manifest.decode(each).files}
+        )
+
+    def _require_signed(self, digest: str, trusted: TrustedKeys) -> None:
+        try:
+            self._stored.manifest(digest, lambda content, it: check_signed(content, it, trusted))
+        except errors.BundleError as error:
+            raise errors.BundleUntrusted(
+                f"the model that serves would not be trusted with these keys: {error}",
+                where=digest[:12],
+                hint="push it, or a newer one, signed with one of them (`tartlet push --sign`), "
+                "then change the keys",
+            ) from error
+
+    def _refuse_strangers(self, entries: Sequence[FileEntry], stored: Mapping[str, Path]) -> None:
+        """A model to be timed runs here too: where keys are trusted, it must be of a bundle."""
+        strange = [each.name for each in entries if each.sha256 not in stored]
+        if strange and self._trust.keys().keys:
+            raise errors.BundleUntrusted(
+                f"{strange[0]} is in no signed bundle of this device",
+                hint="push its bundle with `tartlet push --sign --no-activate`, then time it",
+            )
 
 
-def _intact(stored: dict[str, Path], entry: FileEntry) -> bool:
-    """Whether a file is already here and still what it was: disks of a Pi do forget."""
-    path = stored.get(entry.sha256)
-    if path is None:
-        return False
-    try:
-        bundles.verify_file(path, entry)
-    except errors.BundleCorrupt as error:
-        _log.warning("a stored file is damaged: %s", error)
-        return False
-    return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        files.remove_folder(path)
-        return
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _size(entries: Iterable[FileEntry]) -> int:
+    return sum(entry.size for entry in entries)

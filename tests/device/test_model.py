@@ -3,15 +3,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from tartlet_device import files, trial
-from tartlet_device.detector import Detector
+from tartlet_device import files
+from tartlet_device import model as models
 from tartlet_device.model import ServingModel
-from tartlet_device.store import Serving, Store
+from tartlet_device.serving import Serving
+from tartlet_device.store import Store
 from tartlet_shared import bundle as bundles
 from tartlet_shared import errors, manifest
 
@@ -41,7 +45,8 @@ def serving(store, add, make_bundle):
     """A model that serves already."""
     model = ServingModel(store, threads=1)
     model.activate(add(make_bundle("serving")))
-    return model
+    yield model
+    model.close()
 
 
 def still_serves(model: ServingModel, store: Store, kit) -> None:
@@ -54,12 +59,11 @@ def still_serves(model: ServingModel, store: Store, kit) -> None:
     assert store.has(active.digest)  # so a restart finds it
 
 
-def set_child(monkeypatch, tmp_path, code: str) -> None:
-    """Let the child process run something else."""
-    script = tmp_path / "python"
-    script.write_text(f"#!{sys.executable}\n{code}\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(trial.sys, "executable", str(script))
+def set_child(monkeypatch, tmp_path, model: ServingModel, code: str) -> None:
+    """Let the model's process run something else; its socket has the number ``sys.argv[-2]``."""
+    script = tmp_path / "child.py"
+    script.write_text(code)
+    monkeypatch.setattr(model, "_command", (sys.executable, "-P", str(script)))
 
 
 def test_nothing_serves_before_the_first_activation(store, kit):
@@ -142,48 +146,63 @@ def test_a_crash_of_the_runtime_leaves_the_old_model_and_the_daemon(
 ):
     digest = add(make_bundle("crashing"))
     with monkeypatch.context() as patch:
-        set_child(patch, tmp_path, f"import os; os.kill(os.getpid(), {int(number)})")
+        set_child(patch, tmp_path, serving, f"import os; os.kill(os.getpid(), {int(number)})")
         with pytest.raises(kind) as caught:
             serving.activate(digest)
     assert words in caught.value.what
     still_serves(serving, store, kit)
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.exit(4)", "code 4"),
+        (
+            "import os, sys; os.write(int(sys.argv[-2]), b'rubbish that is no answer')",
+            "nobody asked",
+        ),
+        ("import os, sys; os.write(int(sys.argv[-2]), b'')", "code 0"),
+    ],
+)
 def test_a_child_that_says_nothing_useful_is_a_failed_self_test(
-    serving, add, make_bundle, monkeypatch, tmp_path
+    store, serving, add, make_bundle, kit, monkeypatch, tmp_path, code, words
 ):
     digest = add(make_bundle("silent"))
-    set_child(monkeypatch, tmp_path, "import sys; sys.exit('no module named numpy')")
-    with pytest.raises(errors.SelfTestFailed, match="no module named numpy"):
-        serving.activate(digest)
+    with monkeypatch.context() as patch:
+        set_child(patch, tmp_path, serving, code)
+        with pytest.raises(errors.SelfTestFailed, match=words):
+            serving.activate(digest)
+    still_serves(serving, store, kit)
 
 
-def test_a_child_that_hangs_is_killed(tmp_path, monkeypatch):
-    set_child(monkeypatch, tmp_path, "import time; time.sleep(60)")
-    with pytest.raises(errors.SelfTestFailed, match="no result"):
-        trial.run(tmp_path, "0" * 64, timeout_s=0.2)
-
-
-def test_the_child_must_not_speak_to_systemd(monkeypatch, tmp_path):
+def test_the_child_must_not_speak_to_systemd(serving, add, make_bundle, monkeypatch, tmp_path):
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    set_child(
-        monkeypatch,
-        tmp_path,
-        "import os, sys; sys.exit('notifies' if 'NOTIFY_SOCKET' in os.environ else 'silent')",
-    )
-    with pytest.raises(errors.SelfTestFailed, match="silent"):
-        trial.run(tmp_path, "0" * 64)
+    code = "import os, sys; sys.exit(7 if 'NOTIFY_SOCKET' in os.environ else 8)"
+    set_child(monkeypatch, tmp_path, serving, code)
+    with pytest.raises(errors.SelfTestFailed, match="code 8"):
+        serving.activate(add(make_bundle("other")))
 
 
 def test_a_missing_runtime_in_the_child_keeps_its_type(
     store, serving, add, make_bundle, kit, monkeypatch, tmp_path
 ):
-    outcome = (
-        '{"failure":{"type":"Failure","request_id":0,"code":"runtime-unavailable","what":"x"}}'
-    )
-    set_child(monkeypatch, tmp_path, f"print({outcome!r})")
-    with pytest.raises(errors.RuntimeUnavailable):
-        serving.activate(add(make_bundle("other")))
+    code = """
+import sys
+from tartlet_device.child import inside
+from tartlet_device.child.process import Packet
+from tartlet_shared import errors, messages
+import msgspec
+
+failure = messages.failure(0, errors.RuntimeUnavailable("x"))
+answer = Packet(msgspec.msgpack.encode(failure))
+inside.answer_orders(inside.connected(sys.argv), lambda order: answer)
+"""
+    digest = add(make_bundle("other"))
+    with monkeypatch.context() as patch:
+        set_child(patch, tmp_path, serving, code)
+        with pytest.raises(errors.RuntimeUnavailable):
+            serving.activate(digest)
+    still_serves(serving, store, kit)
 
 
 def test_a_disk_that_is_full_at_the_commit_leaves_the_old_one(
@@ -201,19 +220,55 @@ def test_a_disk_that_is_full_at_the_commit_leaves_the_old_one(
     still_serves(serving, store, kit)
 
 
-def test_a_model_that_loads_in_the_child_but_not_here_leaves_the_old_one(
-    store, serving, add, make_bundle, kit, monkeypatch
+def test_the_process_of_the_old_model_ends_when_nobody_uses_it_any_more(
+    store, serving, add, make_bundle, until
 ):
-    digest = add(make_bundle("other"))
+    held = serving.loaded()
+    pid = held.runtime.pid
+    serving.activate(add(make_bundle("other")))
+    assert serving.loaded().runtime.pid not in (None, pid)
+    assert Path(f"/proc/{pid}").exists()  # somebody may be in the middle of something
+    del held
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
-    def fail(*_arguments, **_options):
-        raise errors.RuntimeUnavailable("out of memory")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Detector, "open", fail)
-        with pytest.raises(errors.RuntimeUnavailable):
-            serving.activate(digest)
-    still_serves(serving, store, kit)
+def test_a_request_waits_for_a_model_that_is_being_loaded(store, serving, kit, until):
+    restarted = ServingModel(store, threads=1)
+    with restarted._exchange:
+        restarted.start()
+        assert restarted.active() == serving.active()
+        assert restarted.canvas() == serving.canvas()
+        found = []
+        asking = threading.Thread(
+            target=lambda: found.append(restarted.detect(kit.picture(), score_threshold=None))
+        )
+        asking.start()
+        assert not found
+    asking.join(20)
+    assert found[0][2] == serving.active()
+    restarted.close()
+
+
+def test_a_model_that_takes_too_long_to_load_is_a_temporary_error(
+    store, serving, monkeypatch, until
+):
+    monkeypatch.setattr(models, "_LOADING_S", 0.01)
+    restarted = ServingModel(store, threads=1)
+    with restarted._exchange:
+        restarted.start()
+        with pytest.raises(errors.DeviceError, match="being loaded") as caught:
+            restarted.loaded()
+    assert "try again" in caught.value.hint
+    until(lambda: restarted._ready.is_set())
+    restarted.close()
+
+
+def test_nothing_here_imports_a_runtime(store, serving):
+    code = (
+        "import sys, tartlet_device.daemon, tartlet_device.assembly\n"
+        "assert not [name for name in sys.modules if name.startswith(('ai_edge', 'onnxruntime'))]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_rollback_proves_the_previous_model_again(store, serving, add, make_bundle, kit):

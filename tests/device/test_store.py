@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tartlet_device import files
-from tartlet_device.store import KEPT_BUNDLES, Serving, Store
+from tartlet_device.serving import Serving
+from tartlet_device.store import Store
+from tartlet_device.stored_bundles import KEPT_BUNDLES
 from tartlet_shared import bundle as bundles
 from tartlet_shared import errors, manifest
+from tartlet_shared.messages import Arrived
 
 
 @pytest.fixture
@@ -143,10 +148,9 @@ def test_an_upload_that_is_not_the_file_is_refused_and_swept(root, make_bundle, 
     assert store.has(digest)
 
 
-def test_leftovers_of_an_interrupted_push_are_swept_at_start(root, make_bundle):
+def test_leftovers_of_an_interrupted_accept_are_swept_at_start(root, make_bundle):
     store = Store(root)
     digest = push(store, make_bundle())
-    (root / "incoming" / ("a" * 64)).write_bytes(b"half")
     (root / "bundles" / ".new-abc").mkdir()
     (root / "bundles" / ".new-abc" / "model.tflite").write_bytes(b"half")
     store = Store(root)
@@ -154,14 +158,107 @@ def test_leftovers_of_an_interrupted_push_are_swept_at_start(root, make_bundle):
     assert store.has(digest)
 
 
+def test_what_has_arrived_stays_over_a_restart_and_is_told(root, make_bundle):
+    folder = make_bundle()
+    _, wanted = offer(Store(root), folder)
+    model, picture = (
+        next(each for each in wanted if each.name.startswith(kind)) for kind in ("model", "golden")
+    )
+    half = (folder / model.name).read_bytes()[: model.size // 2]
+    (root / "incoming" / f"{model.sha256}.mine.part").write_bytes(half)
+    shutil.copy(folder / picture.name, root / "incoming" / picture.sha256)
+    store = Store(root)
+    digest, wanted = offer(store, folder)
+    assert wanted == (model,)  # the picture is there, though in no bundle
+    assert store.arrived(wanted) == (
+        Arrived(
+            name=f"{model.sha256}.mine.part",
+            size=len(half),
+            sha256=hashlib.sha256(half).hexdigest(),
+        ),
+    )
+    upload(store, folder, wanted)
+    store.accept(digest)
+    assert leftovers(root) == [f"{model.sha256}.mine.part"]  # perhaps somebody is still sending
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "longer", "empty"])
+def test_what_cannot_be_a_beginning_is_not_told(root, make_bundle, tmp_path, kind):
+    store = Store(root)
+    _, wanted = offer(store, make_bundle())
+    entry = wanted[0]
+    part = store.incoming / f"{entry.sha256}.x.part"
+    if kind == "link":
+        (tmp_path / "secret").write_bytes(b"secret")
+        part.symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "folder":
+        part.mkdir()
+    else:
+        part.write_bytes(bytes(entry.size + 1 if kind == "longer" else 0))
+    assert store.arrived(wanted) == ()
+
+
+def test_an_upload_that_is_whole_but_wrong_is_wanted_again(root, make_bundle):
+    store = Store(root)
+    folder = make_bundle()
+    _, wanted = offer(store, folder)
+    upload(store, folder, wanted)
+    (store.incoming / wanted[0].sha256).write_bytes(bytes(wanted[0].size))
+    assert offer(store, folder)[1] == (wanted[0],)
+
+
+def test_two_laptops_push_the_same_and_neither_is_told_of_the_other(root, make_bundle):
+    store = Store(root)
+    folder = make_bundle()
+    digest, wanted = offer(store, folder)
+    assert offer(store, folder) == (digest, wanted)
+    upload(store, folder, wanted)
+    assert store.accept(digest).digest == digest
+    upload(store, folder, wanted)  # the second one is later
+    assert store.accept(digest).digest == digest
+    assert leftovers(root) == []
+
+
+def test_a_bundle_that_lends_files_to_one_in_transfer_stays(root, make_bundle):
+    store = Store(root)
+    lender = push(store, make_bundle("lender"))
+    borrower = make_bundle("borrower")
+    digest, wanted = offer(store, borrower)
+    assert wanted == ()
+    os.utime(root / "bundles" / lender, ns=(0, 0))
+    for number in range(KEPT_BUNDLES + 2):
+        push(store, make_bundle(f"b{number}", spots=((number, 0, number + 20, 20),)))
+    assert store.accept(digest).digest == digest
+
+
 def test_abandoned_uploads_make_room_for_the_next_push(root, make_bundle):
     store = Store(root)
     old, new = (root / "incoming" / name for name in ("old.part", "new.part"))
-    for upload in (old, new):
-        upload.write_bytes(b"half")
+    for path in (old, new):
+        path.write_bytes(b"half")
     os.utime(old, (0, 0))
     offer(store, make_bundle())
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_where_room_is_short_idle_uploads_go_but_not_what_is_pushed_now(
+    root, make_bundle, monkeypatch
+):
+    store = Store(root)
+    folder = make_bundle()
+    _, wanted = offer(store, folder)
+    mine = store.incoming / f"{wanted[0].sha256}.mine.part"
+    idle, busy = (store.incoming / name for name in ("idle.x.part", "busy.x.part"))
+    for path in (mine, idle, busy):
+        path.write_bytes(b"x")
+    for path in (mine, idle):
+        os.utime(path, (time.time() - 1000,) * 2)
+    monkeypatch.setattr(files, "free_bytes", lambda _folder: 5000)
+    with pytest.raises(errors.StorageFull):
+        offer(store, folder)
+    assert [path.exists() for path in (mine, idle, busy)] == [True, False, True]
 
 
 def test_uploads_are_for_the_group_only(root):
@@ -263,15 +360,17 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
     assert store.activate(digest).current == digest
 
 
-def test_other_disk_errors_are_not_called_a_full_disk(root, make_bundle, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+def test_other_errors_of_the_disk_are_said(root, make_bundle, monkeypatch, number):
     store = Store(root)
     folder = make_bundle()
     digest, wanted = offer(store, folder)
     upload(store, folder, wanted)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", FullDisk(0, errno.EIO))
-        with pytest.raises(OSError, match="Input/output"):
+        patch.setattr(os, "fsync", FullDisk(0, number))
+        with pytest.raises(errors.DeviceError, match=f"written: {os.strerror(number)}") as caught:
             store.accept(digest)
+    assert type(caught.value) is errors.DeviceError  # not a full disk
     assert leftovers(root) == []
 
 
@@ -319,7 +418,7 @@ def test_a_power_cut_leaves_the_state_before_or_after(root, make_bundle, first_s
         code = done.returncode
         assert code in (0, 7), done.stderr
         after = Store(root)
-        assert leftovers(root) == []
+        assert [name for name in leftovers(root) if name.startswith(".")] == []
         assert after.serving() in (Serving(digest), Serving(new, digest))
         assert after.has(after.serving().current)
         assert after.has(digest)
