@@ -9,6 +9,7 @@ STAMP=share/tartlet/installed # in an environment: what it was made from; writte
 CONFIG=/etc/tartlet/device.toml
 STATE=/var/lib/tartlet
 UNIT=/etc/systemd/system/tartlet.service
+NETWORK=/etc/systemd/system/tartlet.service.d/50-network.conf
 RULES=/etc/udev/rules.d/60-tartlet.rules
 COMMAND=/usr/local/bin/tartlet-device
 ACCOUNT=tartlet
@@ -39,6 +40,8 @@ Options:
   --offline         use nothing but the wheels in that folder (Debian packages come from apt)
   --runtime NAME    litert or tflite; default: the one that fits this system
   --onnx            install ONNX Runtime as well, for ONNX models
+  --network         let the daemon reach the network, for MQTT, webhooks and programs on the Pi
+  --no-network      keep it from the network again, as it is at first
   --ssh-user NAME   who connects from the laptop; default: the user who called sudo
   --force           make the Python environment anew, even if nothing changed
   --no-start        do not start the service
@@ -51,8 +54,8 @@ What it does: installs Debian packages (Python's venv, numpy, picamera2); makes 
 at /opt/tartlet that sees Debian's packages and never replaces its numpy; makes the system user
 "tartlet", who may use cameras, and lets the SSH user talk to the daemon; installs and starts the
 service. An upgrade is made aside: the old version serves until the new one is complete, and again if
-the new one does not start. No network port is opened. It needs Raspberry Pi OS or Debian, Bookworm
-or Trixie.
+the new one does not start. No port is opened to others, with --network neither. It needs Raspberry Pi
+OS or Debian, Bookworm or Trixie.
 HELP
 }
 
@@ -143,6 +146,7 @@ installed=$(stamped "$PREFIX" fingerprint)
 version=$(stamped "$PREFIX" version)
 active=$(systemctl is-active tartlet 2>/dev/null || true)
 pending=$([ -e "$PENDING" ] && echo yes || echo no)
+network=$([ -e "$NETWORK" ] && echo yes || echo no)
 refusal=$(refusal)
 FACTS
 }
@@ -221,7 +225,7 @@ in_archive() {
 }
 
 install_packages() {
-  local packages=(python3-venv python3-numpy python3-picamera2) missing=() package
+  local packages=(python3-venv python3-numpy python3-cryptography python3-picamera2) missing=() package
   # Elsewhere the wheel: the laptop's version of OpenCV scales pictures as the laptop does.
   if [ "$architecture" = armhf ]; then packages+=(python3-opencv); fi
   if [ -n "$(dpkg --audit 2>/dev/null)" ]; then
@@ -303,7 +307,7 @@ is_current() {
 
 # A complete new environment, not used yet. Sets environment; fails if the runtime does not load.
 make_environment() {
-  local numpy extras=$runtime module=ai_edge_litert.interpreter ours
+  local numpy extras=$runtime,mqtt,metrics module=ai_edge_litert.interpreter ours
   [ "$runtime" = litert ] || module=tflite_runtime.interpreter
   [ "$architecture" = armhf ] || extras+=,opencv
   [ "$onnx" = no ] || extras+=,onnx
@@ -393,7 +397,7 @@ def version(name):
         return ""
 
 print("version=" + version("tartlet-device"))
-names = ("numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "onnxruntime", "picamera2")
+names = ("numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "onnxruntime", "picamera2", "av")
 found = [f"{name} {version(name)}" for name in names if version(name)]
 print("contents=" + ", ".join([f"Python {platform.python_version()}", *found]))
 PYTHON
@@ -431,7 +435,7 @@ make_folders() {
 
 default_config() {
   cat <<'TOML'
-# Configuration of the tartlet daemon, in full in docs/device.md; `sudo systemctl restart tartlet` reads it again.
+# Configuration of the tartlet daemon, in full in docs/device.md; `sudo systemctl reload tartlet` reads it again.
 log_level = "info"
 
 [camera]
@@ -465,6 +469,34 @@ install_rules() {
       --subsystem-match=video4linux 2>/dev/null || true
     run udevadm trigger --action=change --sysname-match=vcio 2>/dev/null || true
   fi
+}
+
+# What is different where the daemon may use the network.
+network_rules() {
+  cat <<'UNIT'
+# Written by setup_pi.sh --network, removed by --no-network.
+[Service]
+PrivateNetwork=no
+RestrictAddressFamilies=AF_INET AF_INET6
+IPAddressAllow=any
+UNIT
+}
+
+set_network() {
+  case $network in
+    yes)
+      network_rules >"$WORK/network"
+      if ! put_file "$NETWORK" <"$WORK/network"; then return; fi
+      ;;
+    no)
+      if [ ! -e "$NETWORK" ]; then return; fi
+      run rm -f "$NETWORK"
+      changed "Removed $NETWORK"
+      ;;
+    *) return ;;
+  esac
+  run touch "$PENDING"
+  run systemctl daemon-reload
 }
 
 # Let an environment serve: the link and the unit. Argument: environment.
@@ -528,7 +560,8 @@ remove_old() {
 
 uninstall() {
   run systemctl disable --quiet --now tartlet 2>/dev/null || true
-  run rm -f "$UNIT" "$UNIT.tartlet-new" "$COMMAND" "$PENDING"
+  run rm -f "$UNIT" "$UNIT.tartlet-new" "$COMMAND" "$PENDING" "$NETWORK" "$NETWORK.tartlet-new"
+  run rmdir --ignore-fail-on-non-empty "$(dirname "$NETWORK")" 2>/dev/null || true
   run systemctl daemon-reload
   if [ -e "$RULES" ]; then
     run rm -f "$RULES" "$RULES.tartlet-new"
@@ -571,7 +604,7 @@ summary() {
 
 parse() {
   wheels='' offline=no wanted_runtime='' onnx=no ssh_user=${SUDO_USER:-} start=yes dry_run=no
-  action=install keep_models=no force=no new_packages=()
+  action=install keep_models=no force=no network='' new_packages=()
   while [ $# -gt 0 ]; do
     case $1 in
       --wheels) [ $# -ge 2 ] || die "--wheels needs a folder"; wheels=$2; shift ;;
@@ -579,6 +612,8 @@ parse() {
       --ssh-user) [ $# -ge 2 ] || die "--ssh-user needs a name"; ssh_user=$2; shift ;;
       --offline) offline=yes ;;
       --onnx) onnx=yes ;;
+      --network) network=yes ;;
+      --no-network) network=no ;;
       --force) force=yes ;;
       --no-start) start=no ;;
       --dry-run) dry_run=yes ;;
@@ -629,6 +664,7 @@ main() {
   make_accounts
   make_folders
   install_rules
+  set_network
   serve
   remove_old
   summary

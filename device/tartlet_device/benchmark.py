@@ -24,6 +24,7 @@ import numpy as np
 from tartlet_device import child, machine
 from tartlet_device.benchmark_child import BLOCK, Answer
 from tartlet_shared import errors, messages
+from tartlet_shared.benchmark_messages import Conditions
 
 TIMEOUT_S = 240.0
 """For loading a model, or for a block of inferences, on the slowest board."""
@@ -76,6 +77,17 @@ class Weather:
         flags = machine.throttled()
         if flags is not None:
             self.throttled = tuple(dict.fromkeys((*(self.throttled or ()), *flags)))
+
+    def conditions(self, threads: int | None) -> Conditions:
+        """What it was like, with so many threads for inference."""
+        return Conditions(
+            machine=machine.description(),
+            threads=threads,
+            temperature_c=self.temperature_c,
+            highest_c=self.highest_c,
+            throttled=self.throttled,
+            load=self.load,
+        )
 
 
 def rounds(runs: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from tartlet_shared import errors
 
 if TYPE_CHECKING:
     from tartlet_device.config import DeviceConfig
-    from tartlet_shared.messages import Status
+    from tartlet_shared.messages import Standing, Status
 
 # Commands import what they need: `bridge` starts anew for each connection.
 
@@ -28,8 +29,8 @@ a laptop reaches over SSH. Nothing here opens a network port.
   tartlet-device status      how the running daemon is
 """
 _EPILOG = """\
-Exit codes: 0 done, 2 wrong usage, 3 wrong configuration, 31 damaged bundle, 56 no daemon,
-61-63 camera, 64 disk full, 65-69 model; 1 anything else.
+Exit codes: 0 done, 2 wrong usage, 3 wrong configuration, 31-33 bundle (damaged,
+untrusted, older), 56 no daemon, 61-63 camera, 64 disk full, 65-69 model; 1 anything else.
 """
 
 
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         "For SSH servers without forwarding to sockets; the laptop runs it by itself.",
     )
     bridge.add_argument("--socket", type=Path, help="the daemon's socket; default as configured")
+    add(
+        "gate",
+        _gate,
+        "do what a laptop asks for over SSH, if it is a part of tartlet\n"
+        "The command of restricted keys in authorized_keys; see `tartlet device restrict`.",
+    )
     add("status", _status, "show how the daemon, its camera and its model are", reporting)
     add("rollback", _rollback, "return to the model that served before", reporting)
     add("doctor", _doctor, "check this device and say what to do about what is wrong", reporting)
@@ -98,12 +105,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(given: argparse.Namespace) -> int:
     from tartlet_device import daemon
+    from tartlet_device.live_config import LiveConfig
 
     settings = _configured(given)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
     )
-    daemon.serve(settings)
+    daemon.serve(LiveConfig(given.config, settings))
     return 0
 
 
@@ -113,6 +121,13 @@ def _bridge(given: argparse.Namespace) -> int:
     path = given.socket or _configured(given).socket_path
     with contextlib.closing(connecting.connect(path)) as connection:
         bridge.bridge(connection)
+    return 0
+
+
+def _gate(given: argparse.Namespace) -> int:
+    from tartlet_device import gate
+
+    gate.enter(os.environ.get("SSH_ORIGINAL_COMMAND", ""), _configured(given))
     return 0
 
 
@@ -137,9 +152,11 @@ def _status_lines(status: Status) -> list[str]:
         ("machine", f"{status.machine}, Python {status.python}"),
         ("model", "none" if model is None else f"{model.name} ({model.digest[:12]})"),
         *([("", f"! {status.model_error}")] if status.model_error else []),
+        *([("", _standing_words(status.standing))] if status.standing else []),
         ("previous", "none" if status.previous is None else status.previous[:12]),
         ("camera", status.camera_error or f"{status.camera}, works"),
         ("runtimes", ", ".join(status.runtimes.values()) or "none"),
+        ("detection", _detection_words(status)),
         ("memory", f"{status.resident_bytes / 1e6:.0f} MB"),
         ("disk", f"{status.free_bytes / 1e9:.1f} GB free"),
         ("temperature", temperature or "unknown"),
@@ -148,6 +165,20 @@ def _status_lines(status: Status) -> list[str]:
         ("up for", f"{status.uptime_s / 60:.0f} min"),
     ]
     return [f"{name:12} {value}" for name, value in lines]
+
+
+def _standing_words(standing: Standing) -> str:
+    left = f"; went back from {standing.given_up[:12]}: {standing.why}" if standing.given_up else ""
+    if standing.confirmed:
+        return f"confirmed{left}"
+    return f"on probation, healthy for {standing.healthy_s:.0f} of {standing.period_s:.0f} s{left}"
+
+
+def _detection_words(status: Status) -> str:
+    detection = status.detection
+    if detection is None:
+        return "off"
+    return detection.fault or f"{detection.rate:.1f} frames/s, {detection.frames} looked at"
 
 
 def _rollback(given: argparse.Namespace) -> int:

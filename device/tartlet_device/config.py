@@ -13,6 +13,14 @@
     height = 720
     photo = "full"              # `tartlet capture` in the sensor's full resolution; needs memory
 
+    [detection]
+    enabled = true              # look at frame after frame, without being asked
+
+    [events]
+    enabled = true              # keep what rules find, with pictures
+
+    [outputs.json_lines]        # tell others
+
 Without a file at the default place the defaults hold.
 """
 
@@ -23,10 +31,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tartlet_device.connecting import DEFAULT_SOCKET
+from tartlet_device.continuous.settings import DetectionSettings
+from tartlet_device.events.settings import EventSettings
+from tartlet_device.outputs.settings import OutputsSettings
+from tartlet_device.tracking.settings import TrackingSettings
+from tartlet_device.web.settings import WebSettings
 from tartlet_shared import errors
 
 DEFAULT_CONFIG = Path("/etc/tartlet/device.toml")
-DEFAULT_SOCKET = "/run/tartlet/device.sock"
 DEFAULT_STORE = "/var/lib/tartlet"
 
 SLOWEST_RATE = 0.5  # frames per second; a camera that is slower counts as stuck
@@ -129,14 +142,24 @@ class DeviceConfig(_Section, frozen=True):
         threads: for inference; None for one per core, at most four.
         frame_timeout_s: how long to wait for a frame before the camera counts as stuck.
         log_level: how much goes to the log.
+        detection: whether, when and how often frames are looked at without a request.
+        tracking: what is one object, and zones, lines and rules.
+        events: what is kept of what the rules find.
+        outputs: who else is told.
+        web: the live page, and the requests that programs make.
     """
 
     socket: Text = DEFAULT_SOCKET
     store: Text = DEFAULT_STORE
     camera: CameraSettings = PicameraSettings()
     threads: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
-    frame_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    frame_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2.5
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    detection: DetectionSettings = DetectionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    events: EventSettings = EventSettings()
+    outputs: OutputsSettings = OutputsSettings()
+    web: WebSettings = WebSettings()
 
     @property
     def socket_path(self) -> Path:
@@ -147,6 +170,13 @@ class DeviceConfig(_Section, frozen=True):
     def store_path(self) -> Path:
         """Folder for models."""
         return Path(self.store)
+
+    @property
+    def web_socket_path(self) -> Path | None:
+        """Where the live page is served; None where it is not."""
+        if not self.web.enabled:
+            return None
+        return Path(self.web.socket or self.socket_path.with_name("web.sock"))
 
 
 def load(path: Path | None = None) -> DeviceConfig:
@@ -179,4 +209,5 @@ def _known_keys() -> str:
     for settings in (PicameraSettings, V4l2Settings, ReplaySettings):
         kind = settings.__struct_config__.tag
         sections.append(f"[camera] of kind {kind}: {', '.join(settings.__struct_fields__)}")
+    sections.append(f"[detection]: {', '.join(DetectionSettings.__struct_fields__)}")
     return "; ".join(sections)

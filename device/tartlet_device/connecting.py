@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tartlet_shared import errors
 
+DEFAULT_SOCKET = "/run/tartlet/device.sock"
+
 
 def connect(path: Path) -> socket.socket:
     """Connect to the daemon's socket.

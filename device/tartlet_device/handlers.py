@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import threading
 import time
@@ -11,19 +12,25 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tartlet_device import __version__, benchmark, files, machine, runtime
+from tartlet_device import __version__, benchmark, machine, runtime
+from tartlet_device.answers import events, photos, recording
 from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.config import DeviceConfig
+from tartlet_device.confirmation import Confirmation
+from tartlet_device.continuous.service import Continuous
+from tartlet_device.events.audience import EventKeeper
 from tartlet_device.image import Image
+from tartlet_device.live_config import LiveConfig
 from tartlet_device.model import ServingModel
+from tartlet_device.outputs.audience import Teller
 from tartlet_device.pictures import decode_picture, encode_jpeg
-from tartlet_device.store import Serving, Store
+from tartlet_device.serving import Probation, Serving
+from tartlet_device.store import Store
+from tartlet_device.tracking.drawn import DrawnZones
+from tartlet_device.tracking.settings import TrackingSettings
+from tartlet_device.vitals import Vitals
 from tartlet_shared import errors, messages
-from tartlet_shared.messages import (
-    Accepted,
-    AcceptRequest,
-    Activated,
-    ActivateRequest,
+from tartlet_shared.benchmark_messages import (
     BenchmarkModel,
     BenchmarkOfferRequest,
     BenchmarkRequest,
@@ -31,12 +38,18 @@ from tartlet_shared.messages import (
     BenchmarkRound,
     BenchmarkTiming,
     BenchmarkWanted,
+)
+from tartlet_shared.event_messages import EventFileRequest, EventsRequest
+from tartlet_shared.messages import (
+    Accepted,
+    AcceptRequest,
+    Activated,
+    ActivateRequest,
     CaptureRequest,
     Failure,
     Have,
     HaveRequest,
     OfferRequest,
-    Photo,
     Prediction,
     PredictRequest,
     ReplyMessage,
@@ -46,10 +59,20 @@ from tartlet_shared.messages import (
     Status,
     StatusRequest,
     Timings,
+    Trusted,
+    TrustedRequest,
+    TrustRequest,
     Wanted,
 )
+from tartlet_shared.observation import EventBegan, EventEnded
+from tartlet_shared.record_messages import RecordRequest
+from tartlet_shared.watch_messages import Watched, WatchRequest
 
 _log = logging.getLogger(__name__)
+
+_SILENCE_S = 2.0
+"""A watcher hears something at least so often."""
+MOST_RECORDINGS = 2
 
 
 @dataclass(frozen=True)
@@ -57,18 +80,41 @@ class Device:
     """Everything that requests are served from.
 
     Attributes:
-        started_s: when the daemon started, monotonic seconds.
+        live: the configuration, which may change.
+        vitals: how all of it is.
+        drawn: zones, lines and rules made on the live page.
         encoder: makes JPEGs.
         timing: held while models are timed.
+        filming: held by each recording; an encoder takes most of a small board.
+        applying: held while the configuration is put into effect.
     """
 
-    config: DeviceConfig
+    live: LiveConfig
     store: Store
     camera: CameraOwner
     model: ServingModel
-    started_s: float
+    confirmation: Confirmation
+    continuous: Continuous
+    keeper: EventKeeper
+    teller: Teller
+    vitals: Vitals
+    drawn: DrawnZones
     encoder: Executor
     timing: threading.Lock = field(default_factory=threading.Lock)
+    filming: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(MOST_RECORDINGS)
+    )
+    applying: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def config(self) -> DeviceConfig:
+        """The configuration that holds now."""
+        return self.live.now
+
+    @property
+    def tracking(self) -> TrackingSettings:
+        """What holds now, with the zones that were drawn."""
+        return self.drawn.merged(self.config.tracking)
 
 
 def answer(device: Device, request: RequestMessage) -> Generator[ReplyMessage, None, None]:
@@ -90,40 +136,40 @@ def answer(device: Device, request: RequestMessage) -> Generator[ReplyMessage, N
 
 
 def _status(device: Device, request: StatusRequest) -> Iterator[ReplyMessage]:
-    fault = device.camera.fault
+    health = device.vitals.now()
     yield Status(
         request_id=request.request_id,
         software=__version__,
         machine=machine.description(),
         python=platform.python_version(),
         model=device.model.active(),
-        previous=device.model.previous(),
+        previous=device.model.serving().previous,
         camera=str(device.config.camera.__struct_config__.tag),
-        camera_error="" if fault is None else str(fault),
+        camera_error=health.camera_fault,
         runtimes=runtime.available(),
-        uptime_s=time.monotonic() - device.started_s,
-        resident_bytes=machine.resident_bytes(),
-        free_bytes=files.free_bytes(device.config.store_path),
-        temperature_c=machine.temperature_c(),
-        throttled=machine.throttled(),
-        clock_synchronized=machine.clock_synchronized(),
+        uptime_s=health.uptime_s,
+        resident_bytes=health.resident_bytes,
+        free_bytes=health.free_bytes or 0,
+        temperature_c=health.temperature_c,
+        throttled=health.throttled,
+        clock_synchronized=health.clock_synchronized,
         model_error=device.model.fault,
+        config_error=device.live.fault or device.drawn.fault,
+        detection=health.detection,
+        health=health,
+        web=str(device.config.web_socket_path or ""),
+        standing=device.confirmation.standing(),
     )
 
 
 def _capture(device: Device, request: CaptureRequest) -> Iterator[ReplyMessage]:
-    with device.camera.frames(request.count, device.config.frame_timeout_s) as frames:
-        for taken, frame in enumerate(frames, start=1):
-            photo = frame.image.photo()
-            height, width = photo.shape[:2]
-            yield Photo(
-                request_id=request.request_id,
-                jpeg=encode_jpeg(photo, request.quality),
-                width=width,
-                height=height,
-                frame=frame.info,
-                remaining=request.count - taken,
-            )
+    yield from photos.taken(
+        request,
+        device.camera,
+        device.model,
+        device.encoder,
+        frame_timeout_s=device.config.frame_timeout_s,
+    )
 
 
 def _predict(device: Device, request: PredictRequest) -> Iterator[ReplyMessage]:
@@ -160,11 +206,70 @@ def _predict(device: Device, request: PredictRequest) -> Iterator[ReplyMessage]:
         ),
         jpeg=jpeg,
         frame=info,
+        conditions=device.vitals.power.now(),
     )
 
 
 def _jpeg(image: Image, quality: int) -> bytes:
     return encode_jpeg(image.rgb(), quality)
+
+
+def _watch(device: Device, request: WatchRequest) -> Iterator[ReplyMessage]:
+    end_s = math.inf if request.seconds is None else time.monotonic() + request.seconds
+    due_s = 0.0
+    skipped = 0
+    told: list[EventBegan | EventEnded] = []
+    with device.continuous.watched(pictures=request.want_picture) as watcher:
+        while (left_s := end_s - time.monotonic()) > 0:
+            seen = watcher.next(min(left_s, _SILENCE_S))
+            skipped += watcher.missed()
+            if seen is None:
+                report = device.continuous.report()
+                # Sent also where there is no fault, so that a peer that has gone is noticed.
+                yield Watched(request_id=request.request_id, fault=report[1] if report else "")
+                continue
+            told += seen.events
+            if time.monotonic() < due_s:
+                skipped += 1
+                continue
+            due_s = time.monotonic() + (0 if request.rate is None else 1 / request.rate)
+            image = seen.frame.image
+            yield Watched(
+                request_id=request.request_id,
+                observation=seen.observation,
+                events=tuple(told),
+                jpeg=_jpeg(image, request.quality) if request.want_picture else b"",
+                skipped=skipped,
+            )
+            skipped, told = 0, []
+    yield Watched(request_id=request.request_id, events=tuple(told), skipped=skipped, last=True)
+
+
+def _record(device: Device, request: RecordRequest) -> Iterator[ReplyMessage]:
+    if not device.filming.acquire(blocking=False):
+        raise errors.DeviceError(
+            f"{MOST_RECORDINGS} recordings run on this device, which is the most at a time",
+            hint="wait until one is over",
+        )
+    try:
+        yield from recording.recorded(
+            request,
+            device.camera,
+            device.continuous,
+            device.config.events.video,
+            frame_timeout_s=device.config.frame_timeout_s,
+            detect=request.detect and device.model.active() is not None,
+        )
+    finally:
+        device.filming.release()
+
+
+def _events(device: Device, request: EventsRequest) -> Iterator[ReplyMessage]:
+    yield from events.listed(request, device.keeper)
+
+
+def _event_file(device: Device, request: EventFileRequest) -> Iterator[ReplyMessage]:
+    yield from events.sent(request, device.keeper)
 
 
 def _have(device: Device, request: HaveRequest) -> Iterator[ReplyMessage]:
@@ -173,16 +278,21 @@ def _have(device: Device, request: HaveRequest) -> Iterator[ReplyMessage]:
         request_id=request.request_id,
         stored=device.store.has(request.digest),
         active=active is not None and active.digest == request.digest,
+        signed_by=device.store.signed_by(request.digest),
+        trusted=tuple(key.id for key in device.store.trusted().keys),
     )
 
 
 def _offer(device: Device, request: OfferRequest) -> Iterator[ReplyMessage]:
-    digest, wanted = device.store.offer(request.manifest)
+    digest, wanted = device.store.offer(
+        request.manifest, request.signature, allow_older=request.allow_older
+    )
     yield Wanted(
         request_id=request.request_id,
         digest=digest,
         files=wanted,
         folder=str(device.store.incoming),
+        arrived=device.store.arrived(wanted),
     )
 
 
@@ -192,7 +302,26 @@ def _accept(device: Device, request: AcceptRequest) -> Iterator[ReplyMessage]:
 
 
 def _activate(device: Device, request: ActivateRequest) -> Iterator[ReplyMessage]:
-    yield _activated(request.request_id, *device.model.activate(request.digest))
+    probation = (
+        Probation(period_s=request.confirm_s, latency_ms=request.latency_ms)
+        if request.confirm_s
+        else None
+    )
+    yield _activated(
+        request.request_id,
+        *device.model.activate(request.digest, probation, allow_older=request.allow_older),
+    )
+
+
+def _trusted(device: Device, request: TrustedRequest) -> Iterator[ReplyMessage]:
+    yield Trusted(request_id=request.request_id, keys=device.store.trusted())
+
+
+def _trust(device: Device, request: TrustRequest) -> Iterator[ReplyMessage]:
+    yield Trusted(
+        request_id=request.request_id,
+        keys=device.store.trust(request.statement, request.signature),
+    )
 
 
 def _roll_back(device: Device, request: RollbackRequest) -> Iterator[ReplyMessage]:
@@ -207,6 +336,7 @@ def _activated(request_id: int, serving: Serving, tested: SelfTest) -> Activated
         digest=serving.current,
         previous=serving.previous,
         self_test=tested,
+        confirmed=serving.probation is None,
     )
 
 
@@ -249,12 +379,7 @@ def _time(device: Device, request: BenchmarkRequest) -> Iterator[ReplyMessage]:
     yield BenchmarkResult(
         request_id=request.request_id,
         timings=tuple(_timing(each, timings[each.file.name]) for each in request.models),
-        machine=machine.description(),
-        threads=threads,
-        temperature_c=weather.temperature_c,
-        highest_c=weather.highest_c,
-        throttled=weather.throttled,
-        load=weather.load,
+        conditions=weather.conditions(threads),
     )
 
 
@@ -280,6 +405,12 @@ _TABLE: dict[type[RequestMessage], _Handler] = {
     AcceptRequest: _accept,
     ActivateRequest: _activate,
     RollbackRequest: _roll_back,
+    TrustedRequest: _trusted,
+    TrustRequest: _trust,
     BenchmarkOfferRequest: _offer_benchmark,
     BenchmarkRequest: _benchmark,
+    WatchRequest: _watch,
+    RecordRequest: _record,
+    EventsRequest: _events,
+    EventFileRequest: _event_file,
 }

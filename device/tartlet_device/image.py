@@ -34,11 +34,21 @@ _TO_RGB = np.array(
 
 
 def resize(plane: Picture, size: Size) -> Picture:
-    """Scale; shrinking averages over areas, so that small things do not fall between samples."""
+    """Scale, to the same bytes on every processor.
+
+    Shrinking averages, so that small things do not fall between samples: over whole pixels, after
+    interpolating in integers to a multiple of the size. Averaging over parts of pixels is in float,
+    which x86 and ARM round differently.
+    """
     rows, columns = plane.shape[:2]
-    shrinks = size[0] < columns or size[1] < rows
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, size, interpolation=interpolation), np.uint8)
+    factor = max(1, min(columns // size[0], rows // size[1]))
+    for each, interpolation in (
+        ((size[0] * factor, size[1] * factor), cv2.INTER_LINEAR_EXACT),
+        (size, cv2.INTER_AREA),
+    ):
+        if plane.shape[1::-1] != each:
+            plane = np.asarray(cv2.resize(plane, each, interpolation=interpolation), np.uint8)
+    return plane
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -9,32 +10,91 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from tartlet_shared import throttling
+from tartlet_shared.health_messages import ProcessHealth
 
 ROOT = Path("/")
 
-# Bits of the Raspberry Pi firmware's get_throttled, see the documentation of vcgencmd.
-_THROTTLED = (
-    (0, "under-voltage now"),
-    (1, "clock capped now"),
-    (2, "throttled now"),
-    (3, "soft temperature limit now"),
-    (16, "under-voltage has occurred"),
-    (17, "clock was capped"),
-    (18, "throttling has occurred"),
-    (19, "soft temperature limit was reached"),
-)
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from malloc.h
 _FIRMWARE_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 def resident_bytes(root: Path = ROOT) -> int:
     """This process's resident memory."""
+    return _resident_pages(root / "proc/self") * os.sysconf("SC_PAGE_SIZE")
+
+
+def children(root: Path = ROOT) -> tuple[ProcessHealth, ...]:
+    """The processes that this one started, and those that they started."""
+    parents = dict(_parents(f"{root}/proc"))
+    found: list[ProcessHealth] = []
+    for pid in sorted(parents):
+        if _descends(pid, os.getpid(), parents):
+            folder = root / "proc" / str(pid)
+            size = _resident_pages(folder) * os.sysconf("SC_PAGE_SIZE")
+            found.append(ProcessHealth(name=process_name(folder), pid=pid, resident_bytes=size))
+    return tuple(found)
+
+
+def _parents(proc: str) -> Iterator[tuple[int, int]]:
+    """Every process and the one that started it.
+
+    Without pathlib: that would enter hundreds of names in Python's table of interned strings each
+    time, which then grows.
+    """
     try:
-        pages = int((root / "proc/self/statm").read_text().split()[1])
+        names = os.listdir(proc)  # noqa: PTH208
+    except OSError:  # macOS and Windows have none
+        return
+    for number in filter(str.isdecimal, names):
+        with contextlib.suppress(OSError, IndexError, ValueError):  # it has ended meanwhile
+            with open(f"{proc}/{number}/stat", "rb") as stat:  # noqa: PTH123
+                # The name may contain anything, parentheses too.
+                fields = stat.read().rpartition(b") ")[2]
+            yield int(number), int(fields.split()[1])
+
+
+def process_name(folder: Path) -> str:
+    """What a process with this folder below /proc does: of ours "camera", not "python3"."""
+    try:
+        words = (folder / "cmdline").read_text(errors="replace").split("\0")
+        if "-m" in words[:-1]:
+            module = words[words.index("-m") + 1]
+            return module.removeprefix("tartlet_device.").removesuffix(".process_main")
+        return (folder / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _descends(pid: int, ancestor: int, parents: Mapping[int, int]) -> bool:
+    seen: set[int] = set()
+    while pid in parents and pid not in seen:
+        seen.add(pid)
+        pid = parents[pid]
+        if pid == ancestor:
+            return True
+    return False
+
+
+def _resident_pages(folder: Path) -> int:
+    try:
+        return int((folder / "statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def contiguous_memory(root: Path = ROOT) -> tuple[int, int] | None:
+    """Free and total bytes of the memory that cameras need in one piece (CMA); None without."""
+    try:
+        text = (root / "proc/meminfo").read_text()
+    except OSError:
+        return None
+    kilobytes = dict(re.findall(r"^Cma(Free|Total):\s*(\d+) kB$", text, re.MULTILINE))
+    if int(kilobytes.get("Total", 0)) == 0 or "Free" not in kilobytes:
+        return None
+    return int(kilobytes["Free"]) * 1024, int(kilobytes["Total"]) * 1024
 
 
 def peak_bytes(root: Path = ROOT) -> int:
@@ -55,19 +115,6 @@ def _peak_by_usage() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def return_memory_early() -> None:
-    """Make the C library give freed memory back instead of keeping it for each thread.
-
-    Pictures come and go in several threads, each of which would keep its own peak otherwise.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # not glibc
-        return
-    mallopt(_M_ARENA_MAX, 2)
-    mallopt(_M_MMAP_THRESHOLD, 4 << 20)
 
 
 def load() -> float | None:
@@ -91,18 +138,33 @@ def temperature_c(root: Path = ROOT) -> float | None:
 
 def throttled(root: Path = ROOT) -> tuple[str, ...] | None:
     """What a Raspberry Pi's firmware says about power and heat; None on other machines."""
-    flags = _throttled_flags(root)
-    if flags is None:
-        return None
-    return tuple(words for bit, words in _THROTTLED if flags & 1 << bit)
+    flags = throttled_flags(root)
+    return None if flags is None else throttling.words(flags)
 
 
-def _throttled_flags(root: Path) -> int | None:
+def throttled_flags(root: Path = ROOT) -> int | None:
+    """The same as the firmware's own bits, see `tartlet_shared.throttling`."""
     try:
         return int((root / _FIRMWARE_FILE).read_text().strip(), 16)
     except (OSError, ValueError):
         pass
-    if root != ROOT or shutil.which("vcgencmd") is None:
+    asked = _asked_firmware() if root == ROOT else None
+    return _under_voltage(root) if asked is None else asked
+
+
+def _under_voltage(root: Path) -> int | None:
+    """What the kernel's voltage sensor knows: one bit of the firmware's."""
+    for sensor in (root / "sys/class/hwmon").glob("hwmon*"):
+        try:
+            if (sensor / "name").read_text().strip() == "rpi_volt":
+                return int((sensor / "in0_lcrit_alarm").read_text())
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _asked_firmware() -> int | None:
+    if shutil.which("vcgencmd") is None:
         return None
     try:
         answer = subprocess.run(

@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +19,11 @@ import numpy as np
 import pytest
 
 from tartlet_device import handlers
-from tartlet_device.camera.owner import CameraOwner
-from tartlet_device.camera.replay import ReplayCamera
+from tartlet_device.assembly import assembled
 from tartlet_device.config import DeviceConfig, ReplaySettings
-from tartlet_device.model import ServingModel
+from tartlet_device.live_config import LiveConfig
 from tartlet_device.server import Server
-from tartlet_device.store import Store
+from tartlet_device.web.site import served
 from tartlet_shared import manifest, messages, wire
 from tartlet_shared.fingerprint import fingerprint
 from tests.tiny_model import (
@@ -141,7 +139,7 @@ def hello(protocol: int = messages.PROTOCOL_VERSION) -> messages.Hello:
 
 @dataclass
 class Daemon:
-    """The daemon's parts, wired as `tartlet_device.daemon` does, in threads of the test."""
+    """A device that is served, in threads of the test."""
 
     device: handlers.Device
     server: Server
@@ -167,14 +165,9 @@ def daemon(tmp_path, socket_folder, footage) -> Iterator[Daemon]:
         camera=ReplaySettings(path=str(footage), rate=0),
         threads=1,
     )
-    store = Store(config.store_path)
-    model = ServingModel(store, threads=1)
-    camera = CameraOwner(lambda: ReplayCamera(footage, rate=0))
-    with ThreadPoolExecutor(1) as encoder:
-        device = handlers.Device(config, store, camera, model, time.monotonic(), encoder)
+    with assembled(LiveConfig(None, config)) as device, served(device):
         server = Server(path, functools.partial(handlers.answer, device))
         running = Daemon(device, server, path)
-        camera.start()
         thread = threading.Thread(target=server.serve, args=(running.tick, 0.05))
         thread.start()
         try:
@@ -184,7 +177,6 @@ def daemon(tmp_path, socket_folder, footage) -> Iterator[Daemon]:
                 client.close()
             server.stop()
             thread.join(10)
-            camera.stop()
             server.close()
             assert not thread.is_alive()
 

@@ -16,18 +16,16 @@ from tartlet_device.benchmark import Turns, Weather, command, rounds
 from tartlet_device.store import Store
 from tartlet_shared import errors
 from tartlet_shared.affine import Affine
-from tartlet_shared.manifest import FileEntry, Tensor
-from tartlet_shared.messages import (
+from tartlet_shared.benchmark_messages import (
     BenchmarkModel,
     BenchmarkOfferRequest,
     BenchmarkRequest,
     BenchmarkResult,
     BenchmarkRound,
     BenchmarkWanted,
-    Failure,
-    Status,
-    StatusRequest,
 )
+from tartlet_shared.manifest import FileEntry, Tensor
+from tartlet_shared.messages import Failure, Status, StatusRequest
 
 
 def scripted(code: str) -> tuple[str, ...]:
@@ -192,7 +190,7 @@ def until_result(client):
 
 
 def left(store: Store) -> list[str]:
-    bundles = store._bundles
+    bundles = store.incoming.with_name("bundles")
     return [path.name for folder in (store.incoming, bundles) for path in folder.iterdir()]
 
 
@@ -206,7 +204,7 @@ def test_a_benchmark_leaves_nothing_and_changes_nothing(daemon, kit):
     assert seen == [(1, 2), (2, 2)]
     (timing,) = result.timings
     assert (timing.name, timing.runs, timing.failure) == ("0.tflite", 8, None)
-    assert result.threads == 1  # as the daemon's configuration has it
+    assert result.conditions.threads == 1  # as the daemon's configuration has it
     assert left(daemon.device.store) == []
     status = client.ask(StatusRequest(request_id=3))
     assert isinstance(status, Status)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tartlet_device import cli, doctor
+from tartlet_device import cli
+from tartlet_device.doctor import board, disk, libraries
 from tartlet_shared import errors
 
 
@@ -66,15 +67,15 @@ def test_libraries_are_tried_in_a_child(monkeypatch, tmp_path):
         (tmp_path / f"{name}.py").write_text(content)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))
-    good = doctor.check_import("goodlib", needed=True)
+    good = libraries.check_import("goodlib", needed=True)
     assert (good.state, good.what) == ("ok", "1.2")
-    crash = doctor.check_import("crashlib", needed=True)
+    crash = libraries.check_import("crashlib", needed=True)
     assert (crash.state, "SIGILL" in crash.what) == ("failed", True)
     assert "processor" in crash.hint
-    broken = doctor.check_import("brokenlib", needed=False)
+    broken = libraries.check_import("brokenlib", needed=False)
     assert (broken.state, "libGL" in broken.what) == ("warning", True)
-    assert "another numpy" in doctor.check_import("abilib", needed=True).hint
-    missing = doctor.check_import("no_such_library", needed=True)
+    assert "another numpy" in libraries.check_import("abilib", needed=True).hint
+    missing = libraries.check_import("no_such_library", needed=True)
     assert (missing.state, missing.what) == ("failed", "not installed")
 
 
@@ -92,23 +93,23 @@ def test_libraries_are_tried_in_a_child(monkeypatch, tmp_path):
     ],
 )
 def test_the_runtime_is_chosen_by_python_and_architecture(python, architecture, bits, words):
-    assert words in doctor.recommend(python, architecture, bits=bits)
+    assert words in libraries.recommend(python, architecture, bits=bits)
 
 
 def test_findings_say_what_to_do(tmp_path):
-    assert doctor.check_python((3, 9)).state == "failed"
-    assert doctor.check_python((3, 11)).state == "ok"
-    power = doctor.check_power(("under-voltage now",))
+    assert libraries.check_python((3, 9)).state == "failed"
+    assert libraries.check_python((3, 11)).state == "ok"
+    power = board.check_power(("under-voltage now",))
     assert (power.state, "supply" in power.hint) == ("warning", True)
-    assert doctor.check_power(()).state == "ok"
-    assert doctor.check_power(None).state == "ok"
-    assert doctor.check_heat(85.0).state == "warning"
-    assert doctor.check_heat(40.0).state == "ok"
-    assert doctor.check_clock(synchronized=False).hint
-    assert doctor.check_store(tmp_path / "none").state == "failed"
-    assert doctor.check_disk(tmp_path / "none").state == "failed"
+    assert board.check_power(()).state == "ok"
+    assert board.check_power(None).state == "ok"
+    assert board.check_heat(85.0).state == "warning"
+    assert board.check_heat(40.0).state == "ok"
+    assert board.check_clock(synchronized=False).hint
+    assert disk.check_store(tmp_path / "none").state == "failed"
+    assert disk.check_disk(tmp_path / "none").state == "failed"
 
 
 def test_a_full_disk_is_a_warning(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.files, "free_bytes", lambda _folder: 10_000_000)
-    assert doctor.check_disk(tmp_path).state == "warning"
+    monkeypatch.setattr(disk.files, "free_bytes", lambda _folder: 10_000_000)
+    assert disk.check_disk(tmp_path).state == "warning"

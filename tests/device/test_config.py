@@ -13,6 +13,7 @@ from tartlet_device.config import (
     V4l2Settings,
     load,
 )
+from tartlet_device.continuous.settings import DetectionSettings, MotionSettings
 from tartlet_shared import errors
 
 
@@ -127,3 +128,13 @@ def test_every_setting_is_read_somewhere():
         for field in struct.__struct_fields__:
             read = rf"\b(config|settings)\.{as_path.get(field, field)}\b"
             assert re.search(read, code), f"nobody reads {field!r}"
+
+
+@pytest.mark.parametrize(
+    ("title", "struct"), [("detection", DetectionSettings), ("detection.motion", MotionSettings)]
+)
+def test_every_setting_of_a_section_is_in_the_documentation(title, struct):
+    page = (Path(__file__).parents[2] / "docs" / "device.md").read_text()
+    (section,) = re.findall(rf"^##+ `\[{re.escape(title)}\]`\n(.*?)(?=^##|\Z)", page, re.M | re.S)
+    for field in struct.__struct_fields__:
+        assert f"| `{field}` |" in section

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tartlet_device import server as servers
+from tartlet_device.connections import Connections
 from tartlet_device.server import MOST_CONNECTIONS, Server
 from tartlet_shared import errors, messages, wire
 from tartlet_shared.messages import (
@@ -368,17 +369,25 @@ def test_the_tick_goes_on_while_clients_are_served(daemon, until):
     assert isinstance(client.ask(StatusRequest(request_id=1)), Status)
 
 
-def test_a_descriptor_that_cannot_be_accepted_does_not_end_the_daemon(
-    socket_folder, monkeypatch, caplog
-):
-    server = Server(socket_folder / "d.sock", lambda _request: iter(()))
-    listener = server._listener
-
+def test_a_descriptor_that_cannot_be_accepted_does_not_end_the_daemon(caplog):
     def no_descriptor():
         raise OSError(24, "too many files")
 
-    monkeypatch.setattr(server, "_listener", SimpleNamespace(accept=no_descriptor))
-    server._accept()
+    connections = Connections("test", 1, use=lambda _connection: None, refusal=b"")
+    connections.accept(SimpleNamespace(accept=no_descriptor))
     assert "too many files" in caplog.text
-    monkeypatch.setattr(server, "_listener", listener)
-    server.close()
+    assert len(connections) == 0
+
+
+def test_a_thread_that_cannot_be_started_ends_that_connection_only(monkeypatch, caplog):
+    def no_room(_thread):
+        raise RuntimeError("can't start new thread")
+
+    ours, theirs = socket.socketpair()
+    connections = Connections("test", 1, use=lambda _connection: None, refusal=b"")
+    with ours, theirs, monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_room)
+        connections.accept(SimpleNamespace(accept=lambda: (ours, None)))
+        assert theirs.recv(1) == b""
+    assert "can't start new thread" in caplog.text
+    assert len(connections) == 0

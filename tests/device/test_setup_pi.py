@@ -50,9 +50,10 @@ def test_systems_are_refused_with_the_reason(system, words):
 @pytest.mark.parametrize(
     ("architecture", "options", "asked"),
     [
-        ("arm64", [], "litert,opencv"),
-        ("arm64", ["--onnx"], "litert,opencv,onnx"),
-        ("armhf", [], "litert"),  # OpenCV comes from Debian; the runtime is this machine's
+        ("arm64", [], "litert,mqtt,metrics,opencv"),
+        ("arm64", ["--onnx"], "litert,mqtt,metrics,opencv,onnx"),
+        # OpenCV comes from Debian; the runtime is this machine's.
+        ("armhf", [], "litert,mqtt,metrics"),
     ],
 )
 def test_what_is_asked_for_follows_the_architecture(architecture, options, asked):
@@ -85,7 +86,7 @@ def test_wrong_options_are_refused(arguments, words):
 def test_help_explains_what_happens():
     done = subprocess.run(["bash", SCRIPT, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    for word in ("--wheels", "--uninstall", "Bookworm", "No network port"):
+    for word in ("--wheels", "--uninstall", "Bookworm", "No port is opened"):
         assert word in done.stdout
 
 
@@ -183,3 +184,20 @@ def test_the_unit_fits_the_daemon():
     assert DeviceConfig().socket.startswith(f"/run/{settings['RuntimeDirectory']}/")
     assert f"/var/lib/{settings['StateDirectory']}" == DeviceConfig().store
     assert "AF_NETLINK" in settings["RestrictAddressFamilies"]
+
+
+def test_the_network_is_given_and_taken(tmp_path):
+    place = tmp_path / "tartlet.service.d" / "50-network.conf"
+    parts = (
+        'dry_run=no; changes=(); systemctl() { echo "systemctl $*"; }; WORK=$1 PENDING=$1/pending'
+    )
+    given = shell(f"{parts} NETWORK=$2; network=yes; set_network; set_network", tmp_path, place)
+    assert given.returncode == 0, given.stderr
+    assert given.stdout.count("daemon-reload") == 1
+    assert "PrivateNetwork=no" in place.read_text()
+    taken = shell(f"{parts} NETWORK=$2; network=no; set_network; set_network", tmp_path, place)
+    assert taken.returncode == 0, taken.stderr
+    assert taken.stdout.count("daemon-reload") == 1
+    assert not place.exists()
+    left = shell(f"{parts} NETWORK=$2; network=; set_network", tmp_path, place)
+    assert (left.returncode, left.stdout) == (0, "")
