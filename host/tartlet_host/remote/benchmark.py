@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from tartlet_host.remote import rollout
-from tartlet_host.remote.client import Client
 from tartlet_host.remote.rollout import Upload, Uploader
 from tartlet_shared import errors
+from tartlet_shared.benchmark_messages import BenchmarkModel
+from tartlet_shared.client import Client
 from tartlet_shared.manifest import FileEntry
-from tartlet_shared.messages import BenchmarkModel
 
 MOST_MODELS = 16  # of one request, see the protocol
 
@@ -55,7 +55,7 @@ def send(
 
     Returns:
         What to give to `Client.benchmark`, in the order of ``models``. That removes the files from
-        the device; without it the device does so after an hour.
+        the device; without it the device does so after a day.
 
     Raises:
         UsageError: too many models, or one that cannot be read.
@@ -73,14 +73,14 @@ def send(
     )
     wanted = session.client.offer_benchmark(asked)
     here = {
-        each.file.sha256: Upload(model.path, f"{wanted.folder}/{each.file.sha256}", each.file.size)
+        each.file.sha256: Upload(model.path, wanted.folder, each.file.sha256, each.file.size)
         for each, model in zip(asked, models, strict=True)
     }
     unknown = [digest for digest in wanted.files if digest not in here]
     if unknown:
         raise errors.MessageMalformed(f"the device wants {unknown[0][:12]}, which was not offered")
     uploads = [here[digest] for digest in wanted.files]
-    rollout.send(uploads, session.client, session.connection, progress)
+    rollout.send(uploads, session.client, session.connection, progress=progress)
     return asked
 
 

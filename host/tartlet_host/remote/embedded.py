@@ -7,6 +7,7 @@ import getpass
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,7 @@ class EmbeddedDevice:
         name: what it is called in its inventory.
         store: folder for its models; by default one of its own.
         threads: for inference; None for the daemon's own choice.
+        settings: what else its configuration says.
         sshd_options: further lines of the SSH server's configuration.
 
     Attributes:
@@ -58,12 +60,14 @@ class EmbeddedDevice:
         name: str = "demo",
         store: Path | None = None,
         threads: int | None = None,
+        settings: DeviceConfig | None = None,
         sshd_options: Sequence[str] = (),
     ) -> None:
         self._camera = camera
         self._name = name
         self._given_store = store
         self._threads = threads
+        self._settings = settings or DeviceConfig()
         self._sshd_options = tuple(sshd_options)
         self._cleanup = contextlib.ExitStack()
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -119,11 +123,22 @@ class EmbeddedDevice:
         """The daemon's process, None while it is stopped."""
         return self._daemon.pid if self._daemon is not None else None
 
+    @property
+    def _config(self) -> Path:
+        return self._folder / "device.toml"
+
     def restart_daemon(self, camera: CameraSettings | None = None) -> None:
         """Stop the daemon and start it again, with another camera if one is given."""
         self.stop_daemon()
         self._camera = camera or self._camera
         self._start_daemon()
+
+    def reconfigure(self, settings: DeviceConfig) -> None:
+        """Give the running daemon other sections of configuration, as `systemctl reload` does."""
+        self._settings = settings
+        self._write_config()
+        if self._daemon is not None:
+            self._daemon.send_signal(signal.SIGHUP)
 
     def stop_daemon(self) -> None:
         """Stop the daemon; the SSH server stays."""
@@ -148,23 +163,29 @@ class EmbeddedDevice:
             host_key=str(server.host_key),
             identity=str(server.identity),
             socket=str(self.socket_path),
-            bridge=shlex.join([*_DAEMON, "bridge", "--socket", str(self.socket_path)]),
+            bridge=shlex.join([*_same_path(), *_DAEMON, "bridge", "--config", str(self._config)]),
         )
         inventory.save(self.config_dir / "devices.toml", {self._name: device})
         self.known_hosts.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
 
-    def _start_daemon(self) -> None:
-        config = DeviceConfig(
+    def _write_config(self) -> None:
+        config = msgspec.structs.replace(
+            self._settings,
             socket=str(self.socket_path),
             store=str(self.store),
             camera=self._camera,
             threads=self._threads,
         )
-        path = self._folder / "device.toml"
-        path.write_bytes(msgspec.toml.encode(_without_none(msgspec.to_builtins(config))))
+        content = msgspec.toml.encode(_without_none(msgspec.to_builtins(config)))
+        aside = self._config.with_suffix(".new")
+        aside.write_bytes(content)
+        aside.replace(self._config)
+
+    def _start_daemon(self) -> None:
+        self._write_config()
         with (self._folder / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                [*_DAEMON, "serve", "--config", str(path)],
+                [*_DAEMON, "serve", "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -192,8 +213,16 @@ class EmbeddedDevice:
 _DAEMON = (sys.executable, "-m", "tartlet_device.cli")
 
 
+def _same_path() -> tuple[str, ...]:
+    """The daemon inherits where Python looks for code; a command over SSH does not."""
+    path = os.environ.get("PYTHONPATH")
+    return ("env", f"PYTHONPATH={path}") if path else ()
+
+
 def _without_none(value: Any) -> Any:
     """TOML has no null: a key that is None is left out."""
+    if isinstance(value, list | tuple):
+        return [_without_none(each) for each in value]
     if not isinstance(value, dict):
         return value
     return {key: _without_none(each) for key, each in value.items() if each is not None}

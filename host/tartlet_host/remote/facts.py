@@ -30,6 +30,7 @@ class Facts:
         installed: fingerprint of what is installed; empty for nothing.
         version: of what is installed.
         active: whether the service runs what is installed.
+        network: whether the service may reach the network.
         refusal: why tartlet cannot be installed; empty if it can.
     """
 
@@ -48,6 +49,7 @@ class Facts:
     installed: str
     version: str
     active: bool
+    network: bool
     refusal: str
 
 
@@ -97,6 +99,7 @@ def parse(lines: Sequence[str], *, where: str = "") -> Facts:
             installed=said["installed"],
             version=said["version"],
             active=said["active"] == "active" and said["pending"] == "no",
+            network=said["network"] == "yes",
             refusal=said["refusal"],
         )
     except (KeyError, ValueError) as error:

@@ -79,5 +79,5 @@ def check(pinned: HostKey | None, seen: HostKey, *, where: str, name: str) -> No
             f"{pinned.fingerprint}, shown {seen.kind} {seen.fingerprint}",
             where=where,
             hint="if you set up the device anew, accept the new key with "
-            f"`tartlet device trust {name}`; if not, somebody may be listening in",
+            f"`tartlet device trust {name} --replace`; if not, somebody may be listening in",
         )

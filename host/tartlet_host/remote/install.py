@@ -18,7 +18,8 @@ from tartlet_host.remote.wheels import Wheels
 from tartlet_shared import errors
 
 Line = Callable[[str], None]
-_NEEDED_MB = 500
+NEEDED_MB = 500
+"""Free disk, as in setup_pi.sh, which a person may also run alone."""
 # On the card, not in memory as /tmp: it may be more than a small Pi has.
 _FOLDER = "mktemp -d /var/tmp/tartlet-setup.XXXXXXXX"
 # What a connection that broke left there.
@@ -35,11 +36,13 @@ class Choices:
     Attributes:
         runtime: "litert", "tflite", or empty for the one that fits.
         onnx: ONNX Runtime too.
+        network: whether the daemon may reach the network; None leaves it as it is.
         force: install even if nothing changed.
     """
 
     runtime: str = ""
     onnx: bool = False
+    network: bool | None = None
     force: bool = False
 
     def options(self) -> list[str]:
@@ -49,6 +52,8 @@ class Choices:
             options += ["--runtime", self.runtime]
         if self.onnx:
             options.append("--onnx")
+        if self.network is not None:
+            options.append("--network" if self.network else "--no-network")
         if self.force:
             options.append("--force")
         return options
@@ -78,9 +83,9 @@ def check_space(facts: Facts, *, where: str = "") -> None:
     Raises:
         StorageFull: there is not.
     """
-    if facts.free_mb < _NEEDED_MB:
+    if facts.free_mb < NEEDED_MB:
         raise errors.StorageFull(
-            f"only {facts.free_mb} MB are free, {_NEEDED_MB} are needed",
+            f"only {facts.free_mb} MB are free, {NEEDED_MB} are needed",
             where=where,
             hint="`sudo apt-get clean` there frees some; nothing was changed",
         )
@@ -88,7 +93,7 @@ def check_space(facts: Facts, *, where: str = "") -> None:
 
 def extras(facts: Facts, choice: runtime_choice.Choice, choices: Choices) -> list[str]:
     """What to ask of tartlet-device beside its core, as setup_pi.sh does."""
-    found: list[str] = [choice.name]
+    found: list[str] = [choice.name, "mqtt", "metrics"]
     # Some builds of LiteRT crash on some processors; setup_pi.sh then falls back, if it can.
     if choice.name == "litert" and not choices.runtime and facts.python <= (3, 11):
         found.append("tflite")

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tartlet_host.remote.client import Client
+from tartlet_host.remote import resume
+from tartlet_host.remote.pace import Pace
+from tartlet_host.remote.sftp import Outgoing, SftpError
 from tartlet_shared import bundle as bundles
-from tartlet_shared import errors
+from tartlet_shared import errors, signature
 from tartlet_shared.bundle import Bundle
+from tartlet_shared.client import Client
 from tartlet_shared.manifest import FileEntry
-from tartlet_shared.messages import Activated, Have, SelfTest, Wanted
+from tartlet_shared.messages import Activated, Arrived, Have, SelfTest, Wanted
 
 
 class Uploader(Protocol):
@@ -23,10 +26,14 @@ class Uploader(Protocol):
     def bytes_sent(self) -> int:
         """Bytes that left this machine so far."""
 
-    def put(
-        self, source: Path, destination: str, *, progress: Callable[[int], None] | None = None
-    ) -> int:
-        """Upload a file under a temporary name and rename it; ``OSError`` where it cannot."""
+    def send(
+        self,
+        files: Sequence[Outgoing],
+        *,
+        pace: Pace | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Upload files; see `tartlet_host.remote.sftp.Sftp.send`."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,44 @@ class Upload:
 
     Attributes:
         source: the file here.
-        destination: absolute path on the device; its name is the SHA-256.
-        size: bytes.
+        folder: of uploads, on the device.
+        sha256, size: of the whole file; bytes.
+        arrived: beginnings of it that the device has.
     """
 
     source: Path
-    destination: str
+    folder: str
+    sha256: str
     size: int
+    arrived: tuple[Arrived, ...] = ()
+
+    @property
+    def destination(self) -> str:
+        """Absolute path on the device."""
+        return f"{self.folder}/{self.sha256}"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a push shall end in.
+
+    Attributes:
+        activate: let the bundle serve in the end.
+        confirm_s: seconds for which it must be healthy then before it is confirmed; 0 for none.
+        latency_ms: an inference may take so long meanwhile, in the median; None for any time.
+        allow_older: than the release that was confirmed last.
+        sign: gives the signature's record for a device that said this; by default the one that
+            lies beside the manifest.
+    """
+
+    activate: bool = True
+    confirm_s: float = 0.0
+    latency_ms: float | None = None
+    allow_older: bool = False
+    sign: Callable[[Have], bytes] | None = None
+
+
+_USUAL = Terms()
 
 
 @dataclass(frozen=True)
@@ -55,6 +93,7 @@ class Plan:
         store: whether the device must put the bundle together.
         activate: whether it is to be tested and serve.
         serves: whether it is the one that serves already.
+        terms: under which it serves.
     """
 
     digest: str
@@ -64,6 +103,7 @@ class Plan:
     store: bool
     activate: bool
     serves: bool
+    terms: Terms
 
     @property
     def upload_bytes(self) -> int:
@@ -88,6 +128,7 @@ class PushReport:
         serves: whether the bundle serves now.
         previous: digest of the model that a rollback returns to, where the device told it.
         self_test: the golden pictures on the device; None where nothing had to be activated.
+        confirmed: whether it was confirmed at once; else `confirming` tells.
     """
 
     digest: str
@@ -99,27 +140,35 @@ class PushReport:
     serves: bool
     previous: str | None
     self_test: SelfTest | None
+    confirmed: bool
 
 
-def facts(client: Client, bundle: Bundle) -> tuple[Have, Wanted | None]:
+def facts(client: Client, bundle: Bundle, terms: Terms = _USUAL) -> tuple[Have, Wanted | None]:
     """Ask the device about a bundle; the second is None where it has all of it.
 
     Raises:
         StorageFull: it would not fit.
+        BundleUntrusted, ReleaseOlder: the device would not take it.
     """
     have = client.have(bundle.digest)
-    if have.stored:
+    packaged = bundles.read_signature(bundle.folder)
+    record = packaged if terms.sign is None else terms.sign(have)
+    signed = not record or signature.decode(record).key == have.signed_by
+    if have.stored and signed:
         return have, None
-    return have, client.offer(bundles.read_manifest(bundle.folder))
+    content = bundles.read_manifest(bundle.folder, expected_digest=bundle.digest)
+    # One that shall not serve yet may be of any age.
+    allow_older = terms.allow_older or not terms.activate
+    return have, client.offer(content, record, allow_older=allow_older)
 
 
-def plan(bundle: Bundle, have: Have, wanted: Wanted | None, *, activate: bool = True) -> Plan:
+def plan(bundle: Bundle, have: Have, wanted: Wanted | None, terms: Terms = _USUAL) -> Plan:
     """Decide what to do; pure.
 
     Args:
         bundle: to push.
         have, wanted: what `facts` found.
-        activate: let it serve in the end.
+        terms: what it shall end in.
 
     Raises:
         MessageMalformed: the device wants something that is not in the bundle.
@@ -134,17 +183,20 @@ def plan(bundle: Bundle, have: Have, wanted: Wanted | None, *, activate: bool = 
         # Two files with the same content are sent once.
         uploads[entry.sha256] = Upload(
             source=bundle.folder / entries[entry.sha256].name,
-            destination=f"{wanted.folder}/{entry.sha256}",
+            folder=wanted.folder,
+            sha256=entry.sha256,
             size=entries[entry.sha256].size,
+            arrived=tuple(each for each in wanted.arrived if each.name.startswith(entry.sha256)),
         )
     return Plan(
         digest=bundle.digest,
         name=bundle.manifest.name,
         uploads=tuple(uploads.values()),
         skipped=tuple(entry for entry in bundle.manifest.files if entry.sha256 not in uploads),
-        store=not have.stored,
-        activate=activate and not have.active,
+        store=wanted is not None,
+        activate=terms.activate and not have.active,
         serves=have.active,
+        terms=terms,
     )
 
 
@@ -153,6 +205,7 @@ def apply(
     client: Client,
     uploader: Uploader,
     *,
+    pace: Pace | None = None,
     progress: Callable[[int, int], None] | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> PushReport:
@@ -162,22 +215,23 @@ def apply(
         wanted: from `plan`.
         client: an open conversation with the device.
         uploader: an open connection to the same device.
+        pace: how fast to upload at most.
         progress: called with the bytes uploaded and the bytes of all uploads.
         stage: called with the name of each step as it begins.
 
     Raises:
-        ConnectionLost, StorageFull, BundleCorrupt, SelfTestFailed, RuntimeUnavailable: the device
-            still serves what it served before.
+        ConnectionLost, StorageFull, BundleCorrupt, BundleUntrusted, ReleaseOlder, SelfTestFailed,
+            RuntimeUnavailable: the device still serves what it served before.
     """
     seconds: dict[str, float] = {}
     activated: Activated | None = None
     steps: list[tuple[str, Callable[[], object]]] = []
     if wanted.uploads:
-        steps.append(("upload", lambda: send(wanted.uploads, client, uploader, progress)))
+        steps.append(("upload", lambda: send(wanted.uploads, client, uploader, pace, progress)))
     if wanted.store:
         steps.append(("store", lambda: client.accept(wanted.digest)))
     if wanted.activate:
-        steps.append(("activate", lambda: client.activate(wanted.digest)))
+        steps.append(("activate", lambda: _activated(wanted, client)))
     for name, step in steps:
         if stage is not None:
             stage(name)
@@ -196,6 +250,17 @@ def apply(
         serves=wanted.serves or activated is not None,
         previous=activated.previous if activated else None,
         self_test=activated.self_test if activated else None,
+        confirmed=activated is not None and activated.confirmed,
+    )
+
+
+def _activated(wanted: Plan, client: Client) -> Activated:
+    terms = wanted.terms
+    return client.activate(
+        wanted.digest,
+        confirm_s=terms.confirm_s,
+        latency_ms=terms.latency_ms,
+        allow_older=terms.allow_older,
     )
 
 
@@ -203,26 +268,31 @@ def send(
     uploads: Sequence[Upload],
     client: Client,
     uploader: Uploader,
+    pace: Pace | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Upload files one after the other; ``progress``: bytes sent, and bytes in all.
+    """Upload files, each from where it broke off; ``progress``: bytes there, and bytes in all.
 
     Raises:
         StorageFull, DeviceError: the device could not write one.
-        ConnectionLost: the connection ended.
+        ConnectionLost: the connection ended. What arrived stays there, for another time.
     """
-    done, total = 0, sum(upload.size for upload in uploads)
-    for upload in uploads:
+    owner = resume.laptop()
+    files = [
+        resume.outgoing(each.source, each.folder, each.sha256, each.arrived, owner)
+        for each in uploads
+    ]
+    there, total = sum(each.start for each in files), sum(each.size for each in uploads)
 
-        def report(sent: int, before: int = done) -> None:
-            if progress is not None:
-                progress(before + sent, total)
+    def report(sent: int) -> None:
+        if progress is not None:
+            progress(there + sent, total)
 
-        try:
-            uploader.put(upload.source, upload.destination, progress=report)
-        except OSError as error:
-            raise _upload_failed(upload, client, error) from error
-        done += upload.size
+    try:
+        uploader.send(files, pace=pace, progress=report)
+    except SftpError as error:
+        failed = next(each for each in uploads if each.destination == error.filename)
+        raise _upload_failed(failed, client, error) from error
 
 
 def _upload_failed(upload: Upload, client: Client, error: OSError) -> errors.TartletError:

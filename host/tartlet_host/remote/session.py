@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tartlet_host.remote import inventory, ssh
+from tartlet_host.remote import inventory, restricted_key, ssh
 from tartlet_host.remote.authenticate import Ask
-from tartlet_host.remote.client import Client
 from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.inventory import Device
 from tartlet_host.remote.ssh import Connection
 from tartlet_host.remote.sshconfig import lookup
 from tartlet_host.remote.target import Lookup, Target, parse, resolve
+from tartlet_shared.client import Client
 from tartlet_shared.messages import Hello
 
 
@@ -93,6 +93,8 @@ def find_device(text: str | None, path: Path | None = None) -> Device:
 def target_of(device: Device, read_config: Lookup = lookup) -> Target:
     """Where to connect to, as the OpenSSH configuration says today."""
     identity = Path(device.identity).expanduser() if device.identity else None
+    if device.restricted:
+        identity = restricted_key.path_of(device.name)
     return resolve(device.typed, identity=identity, lookup=read_config)
 
 

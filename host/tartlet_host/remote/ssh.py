@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tartlet_host.remote import hostkey, sftp, sockets
 from tartlet_host.remote.authenticate import Ask, authenticate
 from tartlet_host.remote.hostkey import HostKey
-from tartlet_host.remote.stream import BridgeStream, ChannelStream, Stream
+from tartlet_host.remote.pace import Pace
+from tartlet_host.remote.sftp import Outgoing
+from tartlet_host.remote.stream import BridgeStream, ChannelStream
 from tartlet_host.remote.target import Target
 from tartlet_shared import errors
+from tartlet_shared.conversation import STILL_SERVES, Stream
 
 if TYPE_CHECKING:
     import paramiko
@@ -27,7 +30,6 @@ _HANDSHAKE_TIMEOUT_S = 15.0
 _CHANNEL_TIMEOUT_S = 20.0
 _STALL_TIMEOUT_S = 60.0  # an upload in which nothing moves for so long is dead
 _KEEPALIVE_S = 15
-STILL_SERVES = "the device still serves the model it served before; try again"
 
 
 class Connection:
@@ -39,7 +41,7 @@ class Connection:
         self.target = target
         self._transport = transport
         self._counter = counter
-        self._sftp: paramiko.SFTPClient | None = None
+        self._sftp: sftp.Sftp | None = None
 
     @property
     def bytes_sent(self) -> int:
@@ -61,17 +63,34 @@ class Connection:
             ConnectionLost: the connection is gone.
             DaemonNotRunning: raised by the stream's first ``recv``.
         """
+        channel, bridged = self._open(socket_path, bridge)
+        if bridged:
+            return BridgeStream(channel, bridge, self.target.address)
+        return ChannelStream(channel)
+
+    def open_channel(self, socket_path: str, bridge: str) -> paramiko.Channel:
+        """As `open_stream`, of bytes both ways at once; several may be open, from any thread.
+
+        Raises:
+            ConnectionLost: the connection is gone.
+        """
+        channel, _ = self._open(socket_path, bridge)
+        return channel
+
+    def _open(self, socket_path: str, bridge: str) -> tuple[paramiko.Channel, bool]:
+        """A channel to a socket on the device, and whether it is the bridge's."""
         import paramiko  # heavy
 
         with self._losing("opening a channel to the daemon"):
             try:
                 channel = self._transport.open_socket(socket_path, timeout_s=_CHANNEL_TIMEOUT_S)
-                return ChannelStream(channel)
             except paramiko.ChannelException as error:
                 _log.info("no channel to %s (%s); trying `%s`", socket_path, error, bridge)
+            else:
+                return channel, False
             session = self._transport.open_session(timeout=_CHANNEL_TIMEOUT_S)
             session.exec_command(bridge)
-            return BridgeStream(session, bridge, self.target.address)
+            return session, True
 
     def execute(self, command: str) -> paramiko.Channel:
         """Start a shell command on the device; its output, both kinds together, is the channel's.
@@ -85,21 +104,29 @@ class Connection:
             channel.exec_command(command)
             return channel
 
-    def put(
-        self, source: Path, destination: str, *, progress: Callable[[int], None] | None = None
-    ) -> int:
-        """Upload a file; see `tartlet_host.remote.sftp.put`.
+    def put(self, source: Path, destination: str) -> None:
+        """Upload one file; see `send`."""
+        self.send([Outgoing.whole(source, destination)])
+
+    def send(
+        self,
+        files: Sequence[Outgoing],
+        *,
+        pace: Pace | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Upload files; see `tartlet_host.remote.sftp.Sftp.send`.
 
         Raises:
-            ConnectionLost: the connection ended.
-            OSError: the device could not write the file.
+            ConnectionLost: the connection ended, or nothing moves any more.
+            SftpError: the device could not write a file.
         """
-        import paramiko  # heavy
-
-        with self._losing(f"sending {source.name}"):
+        with self._losing(f"sending {files[0].source.name}" if files else "sending nothing"):
             if self._sftp is None:
-                self._sftp = paramiko.SFTPClient(self._subsystem("sftp"))
-            return sftp.put(self._sftp, source, destination, progress=progress)
+                self._sftp = sftp.Sftp(self._subsystem("sftp"))
+            conversation, self._sftp = self._sftp, None
+            conversation.send(files, pace=pace, progress=progress)
+            self._sftp = conversation
 
     def _subsystem(self, name: str) -> paramiko.Channel:
         channel = self._transport.open_session(timeout=_CHANNEL_TIMEOUT_S)
@@ -116,7 +143,7 @@ class Connection:
             yield
         except errors.TartletError:
             raise
-        except (paramiko.SSHException, EOFError) as error:
+        except (paramiko.SSHException, EOFError, TimeoutError) as error:
             raise self._lost(doing) from error
         except OSError as error:
             if self._transport.is_active():

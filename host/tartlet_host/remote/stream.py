@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tartlet_shared import errors
 
@@ -19,29 +19,6 @@ NOT_RUNNING_HINT = (
     "on the device: `systemctl status tartlet` says whether it runs, "
     "`journalctl -u tartlet -n 30` why not"
 )
-
-
-class Stream(Protocol):
-    """Bytes to and from the daemon."""
-
-    def send(self, data: bytes) -> None:
-        """Send all of ``data``.
-
-        Raises:
-            OSError: the connection is gone.
-        """
-
-    def recv(self, limit: int, timeout_s: float) -> bytes:
-        """Between 1 and ``limit`` bytes; none once the other side closed.
-
-        Raises:
-            TimeoutError: nothing arrived in time.
-            OSError: the connection is gone.
-            TartletError: the other side said why it closed.
-        """
-
-    def close(self) -> None:
-        """Close the stream; a second time does nothing."""
 
 
 class ChannelStream:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from typing import Any
 
 import paramiko
@@ -19,6 +20,7 @@ from tartlet_host.remote.hostkey import HostKey
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 _MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256")
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
+_OPENING = cMSG_CHANNEL_OPEN + len(_STREAMLOCAL).to_bytes(4, "big") + _STREAMLOCAL.encode()
 
 
 class DeviceTransport(paramiko.Transport):
@@ -32,6 +34,7 @@ class DeviceTransport(paramiko.Transport):
 
     def __init__(self, sock: socket.socket | paramiko.Channel) -> None:
         super().__init__(sock)
+        self._opening = threading.Lock()
         options = self.get_security_options()
         options.ciphers = _CIPHERS
         options.digests = _MACS
@@ -43,21 +46,22 @@ class DeviceTransport(paramiko.Transport):
         options.key_types = (*(name for name in key.algorithms), *others)
 
     def open_socket(self, path: str, *, timeout_s: float) -> paramiko.Channel:
-        """A channel to the Unix socket ``path`` on the server. One caller at a time.
+        """A channel to the Unix socket ``path`` on the server.
 
         Raises:
             paramiko.ChannelException: the server refused: it forbids this kind of channel, or
                 nobody listens on that socket. OpenSSH gives the same code for both.
         """
-        self._socket_path = path
-        try:
-            return self.open_channel(_STREAMLOCAL, timeout=timeout_s)
-        finally:
-            self._socket_path = None
+        with self._opening:
+            self._socket_path = path
+            try:
+                return self.open_channel(_STREAMLOCAL, timeout=timeout_s)
+            finally:
+                self._socket_path = None
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         # open_channel knows a fixed set of kinds and sends its message through here.
-        if self._socket_path is not None and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
+        if self._socket_path is not None and data.asbytes().startswith(_OPENING):
             data.add_string(self._socket_path)
             data.add_string("")
             data.add_int(0)

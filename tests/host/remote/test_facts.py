@@ -54,19 +54,20 @@ def test_a_full_disk_is_refused():
         install.check_space(replace(PI, free_mb=100))
 
 
+OUTPUTS = ("mqtt", "metrics")
 BOOKWORM = {"python": (3, 11), "numpy": "1.24.2"}
 
 
 @pytest.mark.parametrize(
     ("change", "choices", "extras"),
     [
-        ({}, {}, ["litert", "opencv"]),
-        ({}, {"onnx": True}, ["litert", "opencv", "onnx"]),
-        (BOOKWORM, {"runtime": "tflite"}, ["tflite", "opencv"]),
+        ({}, {}, ["litert", *OUTPUTS, "opencv"]),
+        ({}, {"onnx": True}, ["litert", *OUTPUTS, "opencv", "onnx"]),
+        (BOOKWORM, {"runtime": "tflite"}, ["tflite", *OUTPUTS, "opencv"]),
         # With what setup_pi.sh falls back to.
-        (BOOKWORM, {}, ["litert", "tflite", "opencv"]),
+        (BOOKWORM, {}, ["litert", *OUTPUTS, "tflite", "opencv"]),
         # Debian's OpenCV serves.
-        ({**BOOKWORM, "bits": 32, "machine": "armv7l"}, {}, ["tflite"]),
+        ({**BOOKWORM, "bits": 32, "machine": "armv7l"}, {}, ["tflite", *OUTPUTS]),
     ],
 )
 def test_what_is_sent_follows_the_system(change, choices, extras):

@@ -42,6 +42,7 @@ def test_no_file_is_no_devices(tmp_path: Path) -> None:
         (b"[devices.pi]\naddress = 'x'\n", "host_key"),
         (f"[devices.pi]\naddress = 'x'\nhost_key = '{KEY}'\ntypo = 1\n".encode(), "typo"),
         (b"[devices.pi]\naddress = 'x'\nhost_key = 'ssh-ed25519 AAAA'\n", "public key"),
+        (b"[groups.garden]\naddress = 'x'\n", "address"),
         (f"[devices.pi]\naddress = 1\nhost_key = '{KEY}'\n".encode(), "str"),
     ],
 )
@@ -72,6 +73,62 @@ def test_a_write_that_fails_keeps_the_old_file(
         inventory.save(path, {"pi": PI, "shed": SHED})
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["devices.toml"]
+
+
+GROUPED = f"""
+[groups.garden]
+user = "pi"
+identity = "/keys/garden"
+[groups.north]
+port = 2222
+[devices.bed1]
+address = "10.0.0.11"
+host_key = "{KEY}"
+groups = ["garden", "north", "plain"]
+tags = ["zero2"]
+[devices.bed2]
+address = "10.0.0.12"
+host_key = "{KEY}"
+groups = ["garden"]
+user = ""
+"""
+
+
+def test_what_a_group_says_holds_unless_the_device_says_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "devices.toml"
+    path.write_text(GROUPED)
+    bed1, bed2 = inventory.load(path).values()
+    assert (bed1.user, bed1.port, bed1.identity) == ("pi", 2222, "/keys/garden")
+    assert bed1.groups == ("garden", "north", "plain")
+    assert bed1.tags == ("zero2",)
+    assert (bed2.user, bed2.port, bed2.identity) == ("", 0, "/keys/garden")
+
+
+def test_groups_survive_a_change_and_are_not_copied_to_the_devices(tmp_path: Path) -> None:
+    path = tmp_path / "devices.toml"
+    path.write_text(GROUPED)
+    devices = inventory.load(path)
+    inventory.save(path, {**devices, "pi": PI})
+    assert inventory.load(path) == {**devices, "pi": PI}
+    text = path.read_text()
+    assert text.count("/keys/garden") == 1
+    assert text.count("2222") == 1
+    # Taken out of its groups a device stays as it was.
+    moved = replace(devices["bed1"], groups=())
+    inventory.save(path, {"bed1": moved})
+    assert inventory.load(path) == {"bed1": moved}
+
+
+def test_groups_that_disagree_are_refused_until_the_device_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "devices.toml"
+    path.write_text(GROUPED.replace("port = 2222", 'user = "root"'))
+    with pytest.raises(errors.ConfigError, match="'bed1' disagree about its user"):
+        inventory.load(path)
+    path.write_text(path.read_text().replace('tags = ["zero2"]', 'user = "root"'))
+    devices = inventory.load(path)
+    assert devices["bed1"].user == "root"
+    inventory.save(path, devices)
+    assert inventory.load(path) == devices
 
 
 @pytest.mark.parametrize("name", ["pi", "Pi-4.shed_2", "7"])

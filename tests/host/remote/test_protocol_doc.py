@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tartlet_host.remote import client, inventory, ssh
-from tartlet_shared import messages
+from tartlet_host.remote import inventory, ssh
+from tartlet_shared import conversation, messages
 
 PAGE = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 
@@ -20,8 +20,8 @@ def test_every_message_is_in_the_page(kind: type) -> None:
     "figure",
     [
         f"| TCP connection | {ssh.CONNECT_TIMEOUT_S:g} |",
-        f"| an answer | {client.ANSWER_TIMEOUT_S:g} |",
-        f"| {client.SLOW_ANSWER_TIMEOUT_S:g} |",
+        f"| an answer | {conversation.ANSWER_TIMEOUT_S:g} |",
+        f"| {conversation.SLOW_ANSWER_TIMEOUT_S:g} |",
         inventory.DEFAULT_SOCKET,
         f"`{inventory.DEFAULT_BRIDGE}`",
     ],

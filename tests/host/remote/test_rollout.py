@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tartlet_host.remote import rollout
-from tartlet_host.remote.client import Client
+from tartlet_host.remote.pace import Pace
 from tartlet_host.remote.rollout import Plan, Upload
+from tartlet_host.remote.sftp import Outgoing, SftpError
 from tartlet_shared import errors
 from tartlet_shared.bundle import Bundle
+from tartlet_shared.client import Client
 from tartlet_shared.manifest import (
     CellDecoding,
     FileEntry,
@@ -58,8 +61,8 @@ def wanted(*files: FileEntry) -> Wanted:
     return Wanted(request_id=1, digest=DIGEST, files=files, folder="/var/incoming")
 
 
-UPLOAD_MODEL = Upload(Path("/bundle/model.onnx"), "/var/incoming/" + "a" * 64, 1000)
-UPLOAD_PICTURE = Upload(Path("/bundle/golden/1.png"), "/var/incoming/" + "b" * 64, 50)
+UPLOAD_MODEL = Upload(Path("/bundle/model.onnx"), "/var/incoming", "a" * 64, 1000)
+UPLOAD_PICTURE = Upload(Path("/bundle/golden/1.png"), "/var/incoming", "b" * 64, 50)
 
 PLANS = [
     # device has, device wants, activate -> uploads, skipped, store, activate, nothing to do
@@ -85,11 +88,12 @@ def test_the_plan_for_every_state_of_the_device(
     store: bool,
     activates: bool,
 ) -> None:
+    terms = rollout.Terms(activate=activate)
     plan = rollout.plan(
         bundle(),
         have(stored=state[0], active=state[1]),
         None if files is None else wanted(*files),
-        activate=activate,
+        terms,
     )
     assert plan == Plan(
         digest=DIGEST,
@@ -99,6 +103,7 @@ def test_the_plan_for_every_state_of_the_device(
         store=store,
         activate=activates,
         serves=state[1],
+        terms=terms,
     )
     assert plan.nothing_to_do == (not uploads and not store and not activates)
     assert plan.upload_bytes == sum(upload.size for upload in uploads)
@@ -127,9 +132,18 @@ class FakeClient:
         self._step("accept", errors.BundleCorrupt("x"))
         return Accepted(request_id=1, digest=digest)
 
-    def activate(self, digest: str) -> Activated:
+    def activate(
+        self, digest: str, *, confirm_s: float, latency_ms: float | None, allow_older: bool
+    ) -> Activated:
         self._step("activate", errors.SelfTestFailed("x"))
-        return Activated(request_id=2, digest=digest, previous="e" * 64, self_test=TESTED)
+        self.terms = (confirm_s, latency_ms)
+        return Activated(
+            request_id=2,
+            digest=digest,
+            previous="e" * 64,
+            self_test=TESTED,
+            confirmed=not confirm_s,
+        )
 
     def status(self) -> Any:
         class Free:
@@ -140,19 +154,22 @@ class FakeClient:
 
 class FakeUploader:
     def __init__(self, error: Exception | None = None) -> None:
-        self.put_files: list[tuple[str, str]] = []
+        self.sent: list[Outgoing] = []
         self.bytes_sent = 1234
         self._error = error
 
-    def put(
-        self, source: Path, destination: str, *, progress: Callable[[int], None] | None = None
-    ) -> int:
+    def send(
+        self,
+        files: Sequence[Outgoing],
+        *,
+        pace: Pace | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         if self._error is not None:
             raise self._error
-        self.put_files.append((str(source), destination))
+        self.sent += files
         assert progress is not None
         progress(40)
-        return 40
 
 
 def full_plan() -> Plan:
@@ -176,11 +193,11 @@ def test_the_steps_come_in_order_and_the_report_has_what_happened() -> None:
     )
     assert client.steps == ["accept", "activate"]
     assert stages == ["upload", "store", "activate"]
-    assert [destination for _, destination in uploader.put_files] == [
+    assert [each.destination for each in uploader.sent] == [
         "/var/incoming/" + "a" * 64,
         "/var/incoming/" + "b" * 64,
     ]
-    assert seen == [(40, 1050), (1040, 1050)]
+    assert seen == [(40, 1050)]
     assert (report.bytes_sent, report.files_sent, report.files_skipped) == (1234, 2, 0)
     assert set(report.seconds) == {"upload", "store", "activate"}
     assert report.serves
@@ -200,7 +217,7 @@ def test_an_unchanged_bundle_asks_nothing_more() -> None:
 
 def test_no_activate_stops_before_it() -> None:
     client = FakeClient()
-    plan = rollout.plan(bundle(), have(stored=False), wanted(), activate=False)
+    plan = rollout.plan(bundle(), have(stored=False), wanted(), rollout.Terms(activate=False))
     report = rollout.apply(plan, as_client(client), FakeUploader())
     assert client.steps == ["accept"]
     assert not report.serves
@@ -225,8 +242,9 @@ def test_an_upload_that_cannot_be_written_is_told_apart_by_the_free_space(
     free: int, error: type[errors.TartletError]
 ) -> None:
     client = FakeClient(free_bytes=free)
+    failure = SftpError(errno.EIO, "Failure", "/var/incoming/" + "a" * 64)
     with pytest.raises(error, match="nothing was changed") as caught:
-        rollout.apply(full_plan(), as_client(client), FakeUploader(OSError("Failure")))
+        rollout.apply(full_plan(), as_client(client), FakeUploader(failure))
     assert type(caught.value) is error
     assert caught.value.where == "/var/incoming/" + "a" * 64
     assert client.steps == []
