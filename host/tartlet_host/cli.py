@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
-import keyword
 import logging
 import os
 import sys
@@ -14,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from tartlet_host import __version__
+from tartlet_host.commands.table import CommandTable
 from tartlet_shared.errors import TartletError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,10 +34,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("Make a model", "Seal someone else's .tflite or .onnx detector into a bundle."),
     "package": ("Make a model", "Seal a model with its golden pictures into a bundle."),
     "device": ("Use a device", "Add, list, remove and trust devices."),
+    "key": ("Use a device", "Make keys that sign bundles, and let devices trust them."),
     "push": ("Use a device", "Send a bundle to a device and let it serve, once it proved itself."),
     "predict": ("Use a device", "Take a picture on the device and show what it sees."),
     "capture": ("Use a device", "Take photos with the device's camera."),
+    "record": ("Use a device", "Record a clip of what the device's camera sees."),
+    "watch": ("Use a device", "Show what the device sees, as it happens."),
+    "events": ("Use a device", "List the events that the device kept, and fetch their pictures."),
     "status": ("Use a device", "Show how a device is."),
+    "rollout": ("Use a device", "Go on with, look at and stop pushes to many devices."),
+    "fleet": ("Use a device", "Show how all devices are, in one table."),
     "rollback": ("Use a device", "Return a device to its previous model."),
     "completion": ("More", "Print the script that makes the Tab key complete tartlet."),
 }
@@ -46,44 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
 
 
-def module_of(name: str) -> str:
-    """The module of a command: its name, but where that is a word of Python's."""
-    return f"{name}_model" if keyword.iskeyword(name) else name
-
-
-class CommandTable(click.Group):
-    """Knows every command's name and one line of help; imports a command only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"tartlet_host.commands.{module_of(cmd_name)}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib  # only needed after a typing mistake
-
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            meant = f" Did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"There is no command {args[0]!r}.{meant}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in dict.fromkeys(section for section, _ in COMMANDS.values()):
-            rows = [(name, text) for name, (of, text) in COMMANDS.items() if of == section]
-            with formatter.section(section):
-                formatter.write_dl(rows)
-
-
 @click.group(
     cls=CommandTable,
+    package="tartlet_host.commands",
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every command has --help with an example. Exit codes are listed in docs/errors.md.",
 )

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
+from rich.status import Status
 
 Report = Callable[[int, int], None]
 """Called with how much is done and how much there is in all."""
@@ -63,6 +66,56 @@ def bar(description: str, *, quiet: bool = False) -> Iterator[Report]:
         yield report
         total = progress.tasks[0].total or 1
         progress.update(task, completed=total, total=total)
+
+
+@contextlib.contextmanager
+def transfer_bar(description: str, *, quiet: bool = False) -> Iterator[Report]:
+    """A bar for bytes on their way, with rate and time left, on standard error.
+
+    Without a terminal it is one line when all is sent.
+    """
+    if quiet:
+        yield _nothing
+        return
+    if not sys.stderr.isatty():
+        started, first, last = time.monotonic(), -1, 0
+
+        def remember(done: int, total: int) -> None:
+            nonlocal first, last
+            first, last = (done if first < 0 else first), done
+
+        yield remember
+        seconds = max(time.monotonic() - started, 1e-3)
+        rate = (last - max(first, 0)) / seconds / 1e6
+        print(f"{description}: {seconds:.1f} s, {rate:.1f} MB/s", file=sys.stderr, flush=True)
+        return
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<34}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console()) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def live_line(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A line on standard error that is replaced as things go on; without a terminal, none.
+
+    Args:
+        text: what it says at first.
+        quiet: none at all.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    with Status(text, console=console()) as status:
+        yield status.update
 
 
 @contextlib.contextmanager

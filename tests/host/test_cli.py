@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import tartlet_host.commands
 from tartlet_host import cli
+from tartlet_host.commands.table import module_of
 from tartlet_shared import errors
 
 HEAVY = ("torch", "cv2", "paramiko", "rich", "numpy", "onnxruntime", "matplotlib")
@@ -53,7 +54,7 @@ def test_every_command_has_help_that_teaches(name: str) -> None:
 
 def test_the_table_and_the_folder_agree() -> None:
     modules = {module.name for module in pkgutil.iter_modules(tartlet_host.commands.__path__)}
-    expected = {cli.module_of(name) for name in cli.COMMANDS}
+    expected = {module_of(name) for name in cli.COMMANDS}
     assert expected <= modules
     with_command = {
         name
@@ -81,6 +82,63 @@ def test_tab_completes_a_command() -> None:
 
     found = ShellComplete(cli.cli, {}, "tartlet", "_TARTLET_COMPLETE").get_completions([], "pr")
     assert {item.value for item in found} == {"prune", "predict"}
+
+
+def completed(*words: str, incomplete: str = "") -> set[str]:
+    from click.shell_completion import ShellComplete
+
+    completion = ShellComplete(cli.cli, {}, "tartlet", "_TARTLET_COMPLETE")
+    return {item.value for item in completion.get_completions(list(words), incomplete)}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("push bundle", "predict", "capture", "record", "events", "watch", "status", "rollback"),
+        *("fleet status", "device change"),
+    ],
+)
+def test_tab_completes_the_name_of_a_device(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tartlet_host.remote import inventory
+    from tartlet_host.remote.hostkey import HostKey
+    from tartlet_host.remote.inventory import Device
+
+    key = str(HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519" + bytes(36)))
+    devices = {
+        name: Device(name=name, address="10.0.0.1", user="pi", host_key=key)
+        for name in ("garden", "garage", "shed")
+    }
+    inventory.save(tmp_path / "devices.toml", devices)
+    monkeypatch.setenv(inventory.CONFIG_DIR_VARIABLE, str(tmp_path))
+    assert completed(*command.split(), incomplete="gar") >= {"garden", "garage"}
+    (tmp_path / "devices.toml").write_text("[[[")
+    assert not completed(*command.split(), incomplete="gard") & set(devices)
+
+
+@pytest.mark.parametrize("command", ["push", "fleet status", "device change"])
+def test_tab_completes_groups_and_tags(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tartlet_host.remote import inventory
+    from tartlet_host.remote.hostkey import HostKey
+    from tartlet_host.remote.inventory import Device
+
+    key = str(HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519" + bytes(36)))
+    device = Device(
+        name="bed1",
+        address="10.0.0.1",
+        host_key=key,
+        groups=("garden", "shed"),
+        tags=("zero2", "north"),
+    )
+    inventory.save(tmp_path / "devices.toml", {"bed1": device})
+    monkeypatch.setenv(inventory.CONFIG_DIR_VARIABLE, str(tmp_path))
+    assert completed(*command.split(), "--group", incomplete="g") == {"garden"}
+    assert completed(*command.split(), "--tag", incomplete="") == {"zero2", "north"}
+    (tmp_path / "devices.toml").write_text("[[[")
+    assert completed(*command.split(), "--group", incomplete="") == set()
 
 
 def test_an_error_becomes_text_and_its_exit_code(

@@ -12,6 +12,7 @@ from tartlet_host.commands.options import json_option, print_json, say, session,
 if TYPE_CHECKING:
     from tartlet_device.benchmark import Timing
     from tartlet_host.evaluate.benchmark import Outcome, Runnable
+    from tartlet_shared.benchmark_messages import Conditions
 
 BUSY = 0.7
 """Load of each core, before anything is timed, that spoils a benchmark."""
@@ -125,16 +126,7 @@ def _on_device(
         )
         for model, each in zip(models, result.timings, strict=True)
     }
-    outcome = Outcome(
-        timings=timings,
-        machine=result.machine,
-        threads=result.threads,
-        temperature_c=result.temperature_c,
-        highest_c=result.highest_c,
-        throttled=result.throttled,
-        load=result.load,
-    )
-    return outcome, opened.device.name
+    return Outcome(timings, result.conditions), opened.device.name
 
 
 def _accuracy(models: tuple[Runnable, ...], dataset: Path, quiet: bool) -> dict[str, float]:
@@ -158,14 +150,11 @@ def _accuracy(models: tuple[Runnable, ...], dataset: Path, quiet: bool) -> dict[
 def _as_data(
     models: tuple[Runnable, ...], outcome: Outcome, accuracy: dict[str, float], device: str | None
 ) -> dict[str, Any]:
+    import msgspec
+
     return {
         "device": device,
-        "machine": outcome.machine,
-        "threads": outcome.threads,
-        "temperature_c": outcome.temperature_c,
-        "highest_c": outcome.highest_c,
-        "throttled": None if outcome.throttled is None else list(outcome.throttled),
-        "load": outcome.load,
+        **msgspec.to_builtins(outcome.conditions),
         "models": [
             _row_data(model, outcome.timings[model.name], accuracy.get(model.name))
             for model in models
@@ -192,8 +181,9 @@ def _print(models: tuple[Runnable, ...], outcome: Outcome, accuracy: dict[str, f
     from rich.console import Console
     from rich.table import Table
 
-    number = "" if outcome.threads is None else f", {outcome.threads} thread"
-    title = f"{outcome.machine}{number}{'s' if (outcome.threads or 0) > 1 else ''}"
+    machine, threads = outcome.conditions.machine, outcome.conditions.threads
+    number = "" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}"
+    title = f"{machine}{number}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
     headings = ["file", "p50 ms", "p95 ms", "speed", "memory"]
@@ -218,25 +208,25 @@ def _print(models: tuple[Runnable, ...], outcome: Outcome, accuracy: dict[str, f
         failure = outcome.timings[model.name].failure
         if failure is not None:
             click.echo(f"{model.name}: not timed: {failure}")
-    click.echo("\n".join(conditions(outcome)))
+    click.echo("\n".join(in_words(outcome.conditions)))
 
 
-def conditions(outcome: Outcome) -> list[str]:
+def in_words(seen: Conditions) -> list[str]:
     """Heat and power while it was timed, in words; empty where nothing is known."""
     lines = []
-    if outcome.highest_c is not None:
-        before = "" if outcome.temperature_c is None else f"{outcome.temperature_c:.0f} °C before, "
-        lines.append(f"temperature: {before}{outcome.highest_c:.0f} °C at most")
-    if outcome.throttled:
+    if seen.highest_c is not None:
+        before = "" if seen.temperature_c is None else f"{seen.temperature_c:.0f} °C before, "
+        lines.append(f"temperature: {before}{seen.highest_c:.0f} °C at most")
+    if seen.throttled:
         lines.append(
-            f"power and heat: {', '.join(outcome.throttled)}; times taken now are not the board's "
+            f"power and heat: {', '.join(seen.throttled)}; times taken now are not the board's "
             "best: use a better power supply or cooling"
         )
-    elif outcome.throttled is not None:
+    elif seen.throttled is not None:
         lines.append("power and heat: good")
-    if outcome.load is not None and outcome.load > BUSY:
+    if seen.load is not None and seen.load > BUSY:
         lines.append(
-            f"others kept each core busy {outcome.load:.1f} times over: the times are too long and "
+            f"others kept each core busy {seen.load:.1f} times over: the times are too long and "
             "their ratio is rough; time again when it is quiet"
         )
     return lines
@@ -264,10 +254,10 @@ def _write_page(
     content = page.render(
         "bench.html",
         title=f"{len(models)} models on {device or 'this machine'}",
-        machine=outcome.machine,
-        threads=outcome.threads,
+        machine=outcome.conditions.machine,
+        threads=outcome.conditions.threads,
         created=datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
-        conditions=conditions(outcome),
+        conditions=in_words(outcome.conditions),
         rows=[(model, outcome.timings[model.name], accuracy.get(model.name)) for model in models],
         first=next(iter(timed.values()), None),
         fastest=min(timed, key=lambda name: timed[name].p50_ms or 0.0, default=""),

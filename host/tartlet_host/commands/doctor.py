@@ -19,8 +19,10 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED "}
 def command(context: click.Context, device: str | None, laptop: bool, as_json: bool) -> None:
     """Check this laptop and your devices, and say what to mend.
 
-    Without DEVICE every device that was added is checked. The exit code is 1 if a check failed.
-    What only the device itself can see, `tartlet-device doctor` says there.
+    Without DEVICE every device that was added is checked: its version from here, and by its own
+    `tartlet-device doctor` over SSH its service, camera, model, disk, power, clock, events and
+    outputs. The camera takes a photo and the model sees its golden pictures again. The exit code
+    is 1 if a check failed.
 
     \b
     Examples:

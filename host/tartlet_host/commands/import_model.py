@@ -158,14 +158,14 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _sealed(found: Imported, pictures: list[Picture], folder: Path, name: str) -> Bundle:
-    from tartlet_host import package
+    from tartlet_host import golden_pictures, package
 
     predictor = found.predictor
     return package.build_bundle(
         predictor,
         folder,
         name=name,
-        golden=[package.limited(rgb) for rgb in pictures],
+        golden=[golden_pictures.limited(rgb) for rgb in pictures],
         provenance={
             **package.provenance(predictor),
             "imported_as": found.head,

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from tartlet_shared import errors
 
 if TYPE_CHECKING:
     from tartlet_host.remote.authenticate import Ask
+    from tartlet_host.remote.lasting import LastingSession
     from tartlet_host.remote.session import Session
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -22,7 +24,26 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def device_argument(function: _F) -> _F:
     """``[DEVICE]``: a name, an address, or nothing where only one device is known."""
-    return click.argument("device", required=False)(function)
+    return click.argument("device", required=False, shell_complete=device_names)(function)
+
+
+def device_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """For the Tab key: devices that were added; none where that cannot be read."""
+    from tartlet_host.remote import inventory
+
+    with contextlib.suppress(errors.TartletError, OSError):
+        known = inventory.load(inventory.default_path())
+        return [CompletionItem(name) for name in sorted(known) if name.startswith(incomplete)]
+    return []
+
+
+def device_names_or_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The same, where a file may stand too."""
+    return [*device_names(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
 
 
 def json_option(function: _F) -> _F:
@@ -66,6 +87,45 @@ def session(device: str | None) -> Iterator[Session]:
 
     with open_session(find_device(device), ask=asking()) as opened:
         yield opened
+
+
+@contextlib.contextmanager
+def lasting_session(
+    device: str | None, passing: tuple[type[errors.TartletError], ...] = ()
+) -> Iterator[LastingSession]:
+    """The same, opened again when it was lost.
+
+    Args:
+        device: which one the user means.
+        passing: further errors after which it is tried again.
+    """
+    from tartlet_host.remote.lasting import LOST, LastingSession
+    from tartlet_host.remote.session import find_device, open_session
+
+    ask = asking()
+    remembered = None if ask is None else Remembered(ask)
+    with LastingSession(
+        lambda: open_session(find_device(device), ask=remembered),
+        passing=LOST + passing,
+        tell=say,
+    ) as lasting:
+        if remembered is not None:
+            remembered.again = True
+        yield lasting
+
+
+class Remembered:
+    """A person's answers, given again where nobody may be there any more; in memory only."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._answers: dict[str, str] = {}
+        self.again = False
+
+    def __call__(self, prompt: str) -> str:
+        if not (self.again and prompt in self._answers):
+            self._answers[prompt] = self._ask(prompt)
+        return self._answers[prompt]
 
 
 def file_and_device(
@@ -117,8 +177,19 @@ def write_file(path: Path, content: bytes) -> None:
     """
     from tartlet_host.files import write_atomically
 
-    try:
+    with writing(path):
         write_atomically(path, content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses into the user's choice of a place.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    try:
+        yield
     except OSError as error:
         raise errors.UsageError(
             f"cannot be written: {error.strerror}",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tartlet_host import health
 from tartlet_host.commands.options import (
+    device_names_or_files,
     file_and_device,
     json_option,
     print_json,
@@ -26,8 +28,8 @@ _OUTPUT = Path("prediction.jpg")
 
 
 @click.command()
-@click.argument("device", required=False)
-@click.argument("picture", required=False)
+@click.argument("device", required=False, shell_complete=device_names_or_files)
+@click.argument("picture", required=False, type=click.Path())
 @click.option(
     "-o",
     "--output",
@@ -66,6 +68,7 @@ def command(
     JSON: {device, model, width, height, frame: {number, monotonic_ns} or null,
            detections: [{label, class_id, score, box: [left, top, right, bottom]}],
            timings_ms: {capture, preprocess, inference, postprocess, encode, total, round_trip},
+           conditions: {temperature_c, throttled: [word] or null} or null,
            picture: file or null}
     """
     from tartlet_shared.messages import unpack
@@ -135,6 +138,7 @@ def _as_data(
             **{name: round(ms, 3) for name, ms in msgspec.to_builtins(prediction.timings).items()},
             "round_trip": round(round_trip_ms, 3),
         },
+        "conditions": msgspec.to_builtins(prediction.conditions),
     }
 
 
@@ -157,6 +161,10 @@ def _print_table(prediction: Prediction, detections: Detections, round_trip_ms: 
         f"inference {spent.inference:.1f}, postprocess {spent.postprocess:.1f}, "
         f"encode {spent.encode:.1f} ms; {round_trip_ms:.1f} ms to here and back"
     )
+    if prediction.conditions is not None:
+        problems = health.power_problems(prediction.conditions)
+        if problems:
+            click.echo(f"slowed down by power or heat: {', '.join(problems)}")
 
 
 def _label(prediction: Prediction, class_id: int) -> str:

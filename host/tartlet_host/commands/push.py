@@ -1,44 +1,108 @@
-"""``tartlet push``: a bundle goes to a device and serves once it has proved itself there."""
+"""``tartlet push``: a bundle goes to devices and serves once it has proved itself there."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from tartlet_host.commands.fleet_options import bundle_and_devices, choosing, chosen, wait_option
 from tartlet_host.commands.options import (
-    file_and_device,
+    device_names_or_files,
     json_option,
+    lasting_session,
     print_json,
     say,
     session,
-    size,
+)
+from tartlet_host.commands.push_options import pace, terms_for_one, wishes
+from tartlet_host.commands.push_report import (
+    Reporter,
+    plan_as_data,
+    print_plan,
+    print_report,
+    report_as_data,
 )
 
 if TYPE_CHECKING:
-    from tartlet_host.remote.rollout import Plan, PushReport
+    from tartlet_host.remote.wish import Wish
+    from tartlet_shared.bundle import Bundle
 
 
 @click.command()
-@click.argument("bundle", required=False, type=str)
-@click.argument("device", required=False)
+@click.argument(
+    "words", metavar="[BUNDLE] [DEVICE]...", nargs=-1, shell_complete=device_names_or_files
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; change nothing.")
-@click.option("--no-activate", is_flag=True, help="Store it; keep the present model serving.")
+@wishes
+@choosing
+@click.option(
+    "--canary", type=click.IntRange(min=0), default=0, help="So many devices first, on their own."
+)
+@click.option(
+    "--wave", type=click.IntRange(min=1), help="At most so many devices in a wave after that."
+)
+@click.option(
+    "--success",
+    type=click.IntRange(0, 100),
+    default=100,
+    show_default=True,
+    help="Percent of a wave that must have succeeded before the next one starts.",
+)
+@click.option(
+    "--errors",
+    "most_errors",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="Stop once more than this percent of a wave failed.",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Devices at once, at most.",
+)
+@wait_option
 @json_option
 def command(
-    bundle: str | None, device: str | None, dry_run: bool, no_activate: bool, as_json: bool
+    words: tuple[str, ...],
+    dry_run: bool,
+    wish: Wish,
+    groups: tuple[str, ...],
+    tags: tuple[str, ...],
+    everything: bool,
+    canary: int,
+    wave: int | None,
+    success: int,
+    most_errors: int,
+    parallel: int,
+    wait_s: float | None,
+    as_json: bool,
 ) -> None:
-    """Send BUNDLE to DEVICE and let it serve, once it proved itself.
+    """Send BUNDLE to DEVICEs and let it serve, once it proved itself.
 
     BUNDLE is the folder that `tartlet package` wrote; without it, the newest run's. DEVICE is a
     name from `tartlet device list`; without it, the only one there is.
 
     Only files that the device lacks are sent. The device then checks every hash and runs the
     bundle's golden pictures: if its boxes are not the laptop's, the model that served before goes
-    on serving. The same holds if the connection breaks at any moment.
+    on serving. The same holds if the connection breaks at any moment: it is opened again, and
+    the sending goes on in the middle of the file; so does the next push, after Ctrl-C.
+
+    A new model is on probation first: for a minute it must answer, see what it should and not
+    crash, or the device goes back to the one before by itself, also after a power cut and without
+    the laptop.
+
+    A device that trusts keys (`tartlet key trust`) takes only what one of them signed; a bundle
+    that is not signed yet is signed on the way, if such a key is on this computer. For several
+    devices it must be signed before, by `tartlet package`, or with --sign.
+
+    Several devices get it side by side: all that are named, then group after group, each a wave.
+    A wave starts when all of the wave before it were tried and enough of them succeeded; too many
+    failures stop the rollout. A device that is away does not count as failed; it is tried later
+    (--wait, or `tartlet rollout resume`). Interrupted or killed, it goes on with that as well.
 
     \b
     Examples:
@@ -46,110 +110,75 @@ def command(
       tartlet push runs/latest/bundle pi
       tartlet push --dry-run               what would be sent
       tartlet push --no-activate           send now, activate later by pushing again
+      tartlet push --limit 500K            leave room for others on the line
+      tartlet push --max-latency 80        go back if an inference takes longer
+      tartlet push bed1 bed2 bed3          to several
+      tartlet push --group garden --canary 1 --wait 2h
+      tartlet push --group shed --group garden --tag zero2 --success 90 --errors 10
     \b
     JSON: {device, digest, name, dry_run, bytes_sent, files_sent, files_skipped, seconds: {step: s},
-           serves, previous, self_test: {pictures, detections, box_difference_px,
+           serves, previous, confirmed, self_test: {pictures, detections, box_difference_px,
            score_difference, inference_ms} or null}; with --dry-run {device, digest, name, dry_run,
-           uploads: [{file, size}], skipped: [file], store, activate, serves}
+           uploads: [{file, size}], skipped: [file], store, activate, serves, confirm_s,
+           latency_ms}; of several devices that of `tartlet rollout show`, with --dry-run
+           {waves: [[device]], devices: [that, or {device, problem}]}
     """
     from tartlet_host import runs
-    from tartlet_host.remote import rollout
     from tartlet_shared.bundle import open_bundle
 
-    folder, device = file_and_device(bundle, device, file_first=True)
-    opened = open_bundle(folder if folder is not None else runs.latest("bundle"))
-    with session(device) as open_device:
-        name, client = open_device.device.name, open_device.client
-        plan = rollout.plan(opened, *rollout.facts(client, opened), activate=not no_activate)
-        if dry_run:
-            if as_json:
-                print_json({"device": name, **_plan_as_data(plan)})
-            else:
-                _print_plan(name, plan)
-            return
-        with _reporting(plan, quiet=as_json) as report:
-            done = rollout.apply(
-                plan, client, open_device.connection, progress=report[0], stage=report[1]
-            )
-    if as_json:
-        print_json({"device": name, "dry_run": False, **dataclasses.asdict(_plain(done))})
-    else:
-        _print_report(name, plan, done)
-
-
-@contextlib.contextmanager
-def _reporting(plan: Plan, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
-    """A bar for the upload, a line for each other step."""
-    if quiet:
-        yield None, None
+    folder, names = bundle_and_devices(words)
+    bundle = open_bundle(folder if folder is not None else runs.latest("bundle"))
+    if not (len(names) > 1 or groups or tags or everything or canary or wave or wait_s):
+        _push_to_one(bundle, names[0] if names else None, wish, dry_run=dry_run, as_json=as_json)
         return
-    from tartlet_host.progress import bar
+    from tartlet_host.commands import push_many
+    from tartlet_host.fleet.engine import Limits, plan_waves
 
-    titles = {
-        "upload": f"Sending {size(plan.upload_bytes)}",
-        "store": "Checking every hash on the device",
-        "activate": "Testing on the device's own runtime",
-    }
-    with contextlib.ExitStack() as current:
-        reports: list[Any] = []
-
-        def stage(step: str) -> None:
-            current.close()
-            reports.append(current.enter_context(bar(titles[step])))
-
-        def progress(done: int, total: int) -> None:
-            if reports:
-                reports[-1](done >> 10, max(total >> 10, 1))
-
-        yield progress, stage
+    devices, found = chosen(names, groups, tags, everything)
+    waves = plan_waves(found, canary=canary, size=wave)
+    if dry_run:
+        push_many.dry_run(bundle, devices, waves, wish, as_json=as_json)
+        return
+    limits = Limits(success=success, errors=most_errors, parallel=parallel)
+    push_many.push(bundle, waves, limits, wish, wait_s=wait_s, as_json=as_json)
 
 
-def _plain(report: PushReport) -> PushReport:
-    """With the self-test as plain data, for JSON."""
-    import msgspec
+def _push_to_one(
+    bundle: Bundle, device: str | None, wish: Wish, *, dry_run: bool, as_json: bool
+) -> None:
+    from tartlet_host.remote import pushing, rollout
 
-    return dataclasses.replace(report, self_test=msgspec.to_builtins(report.self_test))
-
-
-def _plan_as_data(plan: Plan) -> dict[str, Any]:
-    return {
-        "digest": plan.digest,
-        "name": plan.name,
-        "dry_run": True,
-        "uploads": [{"file": each.source.name, "size": each.size} for each in plan.uploads],
-        "skipped": [entry.name for entry in plan.skipped],
-        "store": plan.store,
-        "activate": plan.activate,
-        "serves": plan.serves,
-    }
-
-
-def _print_plan(device: str, plan: Plan) -> None:
-    click.echo(f"{plan.name} ({plan.digest[:12]}) to {device} would")
-    for upload in plan.uploads:
-        click.echo(f"  send      {upload.source.name}  {size(upload.size)}")
-    for entry in plan.skipped:
-        click.echo(f"  not send  {entry.name}  {size(entry.size)}: it is there")
-    if plan.store:
-        click.echo("  store     after every hash was checked on the device")
-    if plan.activate:
-        click.echo("  activate  after the golden pictures gave the same boxes there")
-    if plan.nothing_to_do:
-        click.echo("  change nothing" + (": it serves already" if plan.serves else ""))
-
-
-def _print_report(device: str, plan: Plan, report: PushReport) -> None:
-    state = "serves" if report.serves else "is stored, not yet serving,"
-    click.echo(f"{report.name} ({report.digest[:12]}) {state} on {device}")
-    if plan.nothing_to_do:
-        click.echo("  nothing had to be changed")
-    skipped = f", {report.files_skipped} were there" if report.files_skipped else ""
-    click.echo(f"  {report.files_sent} files sent{skipped}; {size(report.bytes_sent)} in all")
-    if report.self_test is not None:
-        test = report.self_test
-        click.echo(
-            f"  self-test: {test.detections} detections on {test.pictures} pictures agree within "
-            f"{test.box_difference_px:.2f} px and {test.score_difference:.3f} of score; "
-            f"inference {test.inference_ms:.1f} ms"
-        )
-        say("next: tartlet predict" + ("" if report.previous is None else ", or tartlet rollback"))
+    terms = terms_for_one(wish, bundle)
+    if dry_run:
+        with session(device) as open_device:
+            name = open_device.device.name
+            found = rollout.facts(open_device.client, bundle, terms)
+        plan = rollout.plan(bundle, *found, terms)
+        if as_json:
+            print_json({"device": name, **plan_as_data(plan)})
+        else:
+            print_plan(name, plan)
+        return
+    with lasting_session(device) as lasting, Reporter(quiet=as_json) as reporter:
+        try:
+            plan, done = pushing.push(
+                lasting,
+                bundle,
+                terms,
+                wait=wish.wait,
+                pace=pace(wish),
+                progress=reporter.progress,
+                stage=reporter.stage,
+            )
+        except KeyboardInterrupt:
+            if reporter.step == "confirm":
+                say(
+                    "it serves; the device confirms it or goes back by itself: "
+                    f"tartlet status {lasting.name}"
+                )
+            raise
+        name = lasting.name
+    if as_json:
+        print_json({"device": name, **report_as_data(done)})
+    else:
+        print_report(name, plan, done)

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 
-from tartlet_host.cli import cli
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.read import read_dataset
 from tartlet_host.dataset.sample import Dataset
@@ -23,19 +21,11 @@ from tartlet_host.prune.timing import Timing
 from tartlet_host.recipe import Recipe, parse_recipe
 from tartlet_host.train import checkpoint
 from tartlet_shared import errors
+from tests.command_line import SMALL, tartlet
 
-RECIPE = """
-name = "squares"
-labels = ["square"]
-[input]
-height = 64
-width = 96
-[model]
-backbone = "plain"
-width = 0.25
-neck_channels = 8
-strides = [8, 16]
-pretrained = false
+RECIPE = (
+    SMALL
+    + """
 [prune]
 keep_multiplies = 0.6
 round_to = 2
@@ -43,14 +33,7 @@ round_to = 2
 steps = 4
 batch_size = 2
 """
-
-
-def tartlet(*arguments: str) -> Any:
-    result = CliRunner().invoke(cli, list(arguments))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result
+)
 
 
 @pytest.fixture

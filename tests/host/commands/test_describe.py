@@ -14,21 +14,15 @@ from tartlet_host.machine import Machine
 from tartlet_host.model.detector import build_detector
 from tartlet_host.recipe import load_recipe
 from tartlet_host.train import checkpoint
+from tests.command_line import SMALL
 
-RECIPE = """
-name = "squares"
-labels = ["square"]
-[input]
-height = 64
-width = 96
-[model]
-backbone = "plain"
-pretrained = false
-strides = [8, 16]
-neck_channels = 16
+RECIPE = (
+    SMALL
+    + """
 [train]
 batch_size = 2
 """
+)
 
 
 @pytest.fixture

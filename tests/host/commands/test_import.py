@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from tartlet_host.cli import cli
 from tartlet_host.evaluate.predictor import open_predictor
 from tartlet_shared import errors
 from tartlet_shared.bundle import open_bundle
+from tests.command_line import tartlet
 from tests.foreign_models import coloured_picture, onnx_model, tflite_ssd
 
 
@@ -26,17 +24,9 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def tartlet(*arguments: object) -> Any:
-    result = CliRunner().invoke(cli, ["import", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result
-
-
 def test_a_model_with_names_and_a_picture_become_a_bundle(tmp_path: Path, picture: Path) -> None:
     model = onnx_model(tmp_path / "yolo.onnx", "yolov8", names=True)
-    made = json.loads(tartlet(model, "--picture", picture, "--json").stdout)
+    made = json.loads(tartlet("import", model, "--picture", picture, "--json").stdout)
     bundle = open_bundle(tmp_path / "yolo-bundle")
     assert bundle.digest == made["digest"]
     assert bundle.manifest.labels == ("red", "blue")
@@ -54,7 +44,9 @@ def test_people_read_what_was_recognised_and_assumed(tmp_path: Path, picture: Pa
     labels = tmp_path / "labels.txt"
     labels.write_text("???\nred\nblue\n")
     model = tflite_ssd(tmp_path / "ssd.tflite")
-    result = tartlet(model, "--labels", labels, "--picture", picture, "-o", tmp_path / "out")
+    result = tartlet(
+        "import", model, "--labels", labels, "--picture", picture, "-o", tmp_path / "out"
+    )
     assert "SSD" in result.stdout
     assert "assumed" in result.stdout
     assert "red 0.98" in result.stdout
@@ -64,7 +56,7 @@ def test_people_read_what_was_recognised_and_assumed(tmp_path: Path, picture: Pa
 
 def test_without_a_picture_nothing_is_sealed(tmp_path: Path) -> None:
     model = onnx_model(tmp_path / "yolo.onnx", "yolov5", names=True)
-    result = tartlet(model)
+    result = tartlet("import", model)
     assert "nothing sealed" in result.stderr
     assert not (tmp_path / "yolo-bundle").exists()
     assert (tmp_path / "yolo-bundle-0.jpg").is_file()
@@ -75,7 +67,7 @@ def test_a_picture_in_which_nothing_is_seen_makes_no_bundle(tmp_path: Path) -> N
     grey = tmp_path / "grey.png"
     cv2.imwrite(str(grey), np.full((64, 96, 3), 90, np.uint8))
     with pytest.raises(errors.BundleError, match="sees nothing"):
-        tartlet(model, "--picture", grey)
+        tartlet("import", model, "--picture", grey)
     assert not (tmp_path / "yolo-bundle").exists()
 
 
@@ -92,5 +84,5 @@ def test_mistakes_are_answered_with_what_to_do(
 ) -> None:
     model = onnx_model(tmp_path / "yolo.onnx", "yolov8", names=bool(arguments))
     with pytest.raises(error) as caught:
-        tartlet(model, *arguments)
+        tartlet("import", model, *arguments)
     assert hint in caught.value.hint

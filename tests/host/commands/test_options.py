@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from tartlet_host.commands import options
+from tartlet_host.cli import cli
+from tartlet_host.commands import fleet_options, options
 from tartlet_host.remote import inventory
 from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.inventory import Device
@@ -48,6 +50,29 @@ def test_a_file_is_told_from_a_device(
 
 
 @pytest.mark.parametrize(
+    ("words", "file", "devices"),
+    [
+        ((), None, ()),
+        (("pi",), None, ("pi",)),
+        (("bundle",), "bundle", ()),
+        (("bundle", "pi"), "bundle", ("pi",)),
+        (("missing", "pi", "shed"), "missing", ("pi", "shed")),
+        (("pi", "shed"), None, ("pi", "shed")),
+    ],
+)
+def test_a_bundle_is_told_from_devices(
+    words: tuple[str, ...], file: str | None, devices: tuple[str, ...]
+) -> None:
+    found = fleet_options.bundle_and_devices(words)
+    assert found == (None if file is None else Path(file), devices)
+
+
+def test_a_folder_here_goes_before_a_device_of_its_name() -> None:
+    Path("pi").mkdir()
+    assert fleet_options.bundle_and_devices(("pi", "pi")) == (Path("pi"), ("pi",))
+
+
+@pytest.mark.parametrize(
     ("count", "text"),
     [(0, "0 B"), (999, "999 B"), (1234, "1.2 kB"), (5_000_000, "5.0 MB"), (8.1e10, "81.0 GB")],
 )
@@ -78,3 +103,20 @@ def test_a_result_that_cannot_be_written_says_where() -> None:
 def test_nobody_is_asked_where_nobody_sits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert options.asking() is None
+
+
+def test_answers_are_given_again_only_on_later_connections() -> None:
+    """The first may be mistyped, and is asked for anew; later nobody may sit there."""
+    typed = iter(["mistyped", "right", "other"])
+    remembered = options.Remembered(lambda prompt: next(typed))
+    assert [remembered("password: "), remembered("password: ")] == ["mistyped", "right"]
+    remembered.again = True
+    assert [remembered("password: "), remembered("password: ")] == ["right", "right"]
+    assert remembered("passphrase: ") == "other"
+
+
+@pytest.mark.parametrize("rate", ["0", "999", "fast", "1G", "-1K", ""])
+def test_a_limit_that_is_none_is_refused_before_anything_is_done(rate: str) -> None:
+    result = CliRunner().invoke(cli, ["push", "no-bundle", "--limit", rate])
+    assert isinstance(result.exception, errors.UsageError)
+    assert "--limit" in str(result.exception)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from tartlet_host.cli import cli
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.sample import Dataset
 from tartlet_shared import errors
+from tests.command_line import tartlet
 
 RECIPE = """
 name = "squares"
@@ -32,14 +30,6 @@ keep_multiplies = 0.6
 steps = 2
 batch_size = 2
 """
-
-
-def tartlet(*arguments: str) -> Any:
-    result = CliRunner().invoke(cli, list(arguments))
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result
 
 
 @pytest.fixture

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tartlet_host.commands.device.change import change, with_words
+from tartlet_host.commands.device.discover import discover
 from tartlet_host.commands.device.keys import (
     add_device,
     confirming,
     fingerprint_option,
     identity_option,
     pinned,
+    refusing,
     yes_option,
 )
+from tartlet_host.commands.device.restrict import restrict
 from tartlet_host.commands.device.setup import setup
+from tartlet_host.commands.fleet_options import group_names, tag_names
 from tartlet_host.commands.options import asking, json_option, print_json, say
 from tartlet_shared import errors
 
@@ -26,10 +31,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Set up, add, list, remove and trust devices.
+    """Set up, find, add, list, change, restrict, remove and trust devices.
 
     A device is known by its SSH host key, pinned when it is added. A device that shows another key
-    later is refused until you say `tartlet device trust`.
+    later is refused until you say `tartlet device trust NAME --replace`.
 
     \b
     Example:
@@ -39,6 +44,9 @@ def command() -> None:
 
 
 command.add_command(setup)
+command.add_command(change)
+command.add_command(discover)
+command.add_command(restrict)
 
 
 @command.command()
@@ -48,6 +56,8 @@ command.add_command(setup)
 @yes_option
 @identity_option
 @click.option("--socket", help="Where the daemon listens, if not at the usual place.")
+@click.option("--group", "groups", multiple=True, shell_complete=group_names, help="Put it there.")
+@click.option("--tag", "tags", multiple=True, shell_complete=tag_names, help="Give it this tag.")
 @json_option
 def add(
     name: str,
@@ -56,6 +66,8 @@ def add(
     yes: bool,
     identity: Path | None,
     socket: str | None,
+    groups: tuple[str, ...],
+    tags: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Add the device at TARGET and call it NAME.
@@ -69,6 +81,7 @@ def add(
     \b
     Examples:
       tartlet device add pi pi@raspberrypi.local
+      tartlet device add bed1 pi@bed1.local --group garden --tag zero2
       tartlet device add shed shed-pi --fingerprint SHA256:uNiVztksCsDhcc0u9e8BgrJXVGDt...
     \b
     JSON: {name, address, fingerprint, jumps: {address: fingerprint}, reachable, problem}
@@ -86,6 +99,7 @@ def add(
         identity=str(identity.resolve()) if identity else "",
         socket=socket or inventory.DEFAULT_SOCKET,
     )
+    device = with_words(device, groups, tags)
     device, pins = add_device(device, fingerprint, yes)
     _report(device, pins, as_json)
 
@@ -96,7 +110,7 @@ def list_devices(as_json: bool) -> None:
     """List the devices that were added.
 
     \b
-    JSON: [{name, address, user, port, fingerprint}]
+    JSON: [{name, address, user, port, fingerprint, groups, tags}]
     """
     from tartlet_host.remote import inventory
     from tartlet_host.remote.hostkey import HostKey
@@ -112,13 +126,17 @@ def list_devices(as_json: bool) -> None:
                     "user": each.user,
                     "port": each.port,
                     "fingerprint": prints[each.name],
+                    "groups": list(each.groups),
+                    "tags": list(each.tags),
                 }
                 for each in devices
             ]
         )
         return
     for each in devices:
-        click.echo(f"{each.name:<16} {each.typed!s:<32} {prints[each.name]}")
+        words = [*each.groups, *(f"#{tag}" for tag in each.tags)]
+        line = f"{each.name:<16} {each.typed!s:<32} {prints[each.name]}  {' '.join(words)}"
+        click.echo(line.rstrip())
     if not devices:
         say("no device was added yet: tartlet device add pi pi@raspberrypi.local")
 
@@ -148,16 +166,18 @@ def remove(name: str, as_json: bool) -> None:
 @click.argument("name")
 @fingerprint_option
 @yes_option
+@click.option("--replace", is_flag=True, help="Accept another key than the one known so far.")
 @json_option
-def trust(name: str, fingerprint: str | None, yes: bool, as_json: bool) -> None:
-    """Accept the key that the device NAME shows now.
+def trust(name: str, fingerprint: str | None, yes: bool, replace: bool, as_json: bool) -> None:
+    """Look at the host key that the device NAME shows now; with --replace, accept a new one.
 
     For a device that was set up anew. If you did not do that, do not accept: somebody may be
     listening in.
 
     \b
-    Example:
-      tartlet device trust pi
+    Examples:
+      tartlet device trust pi              is it the one that is known?
+      tartlet device trust pi --replace
     \b
     JSON: {name, address, fingerprint, jumps: {address: fingerprint}, reachable, problem}
     """
@@ -169,7 +189,7 @@ def trust(name: str, fingerprint: str | None, yes: bool, as_json: bool) -> None:
     device = inventory.find(devices, name)
     pins = pinning.collect(
         session.target_of(device),
-        confirming(fingerprint, yes),
+        confirming(fingerprint, yes) if replace else refusing(name),
         pinned=HostKey.parse(device.host_key),
         known_jumps=session.jump_keys_of(device),
         ask=asking(),

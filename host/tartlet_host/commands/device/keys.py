@@ -65,6 +65,21 @@ def confirming(fingerprint: str | None, yes: bool) -> Callable[[Shown], bool]:
     return confirm
 
 
+def refusing(name: str) -> Callable[[Shown], bool]:
+    """Look at keys, and accept none that is new or has changed."""
+
+    def refuse(shown: Shown) -> bool:
+        known = "not known" if shown.pinned is None else f"known is {shown.pinned.fingerprint}"
+        raise errors.HostKeyChanged(
+            f"shows the {shown.key.kind} host key {shown.key.fingerprint}; {known}",
+            where=shown.address,
+            hint=f"if you set it up anew: tartlet device trust {name} --replace; if not, somebody "
+            "may be listening in",
+        )
+
+    return refuse
+
+
 def pinned(device: Device, pins: Pins) -> Device:
     """The device with the keys that were confirmed."""
     return dataclasses.replace(
@@ -95,7 +110,7 @@ def add_device(device: Device, fingerprint: str | None, yes: bool) -> tuple[Devi
         raise errors.UsageError(
             "a device of that name was added before",
             where=repr(device.name),
-            hint=f"tartlet device trust {device.name} accepts a new key; "
+            hint=f"tartlet device trust {device.name} --replace accepts a new key; "
             f"tartlet device remove {device.name} forgets it",
         )
     known_jumps = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from tartlet_host.commands.device.keys import (
     identity_option,
     yes_option,
 )
+from tartlet_host.commands.device.restrict import connected, restricted
 from tartlet_host.commands.options import asking, json_option, print_json, say, size
 from tartlet_host.progress import bar
 from tartlet_shared import errors
@@ -37,6 +37,16 @@ if TYPE_CHECKING:
     "--runtime", type=click.Choice(["litert", "tflite"]), help="Instead of the one that fits."
 )
 @click.option("--onnx", is_flag=True, help="Install ONNX Runtime as well, for ONNX models.")
+@click.option(
+    "--network/--no-network",
+    default=None,
+    help="Let the daemon reach the network, for MQTT, webhooks and programs on the Pi; or not.",
+)
+@click.option(
+    "--restrict",
+    is_flag=True,
+    help="Then reach it with a key that is good for tartlet alone; see `tartlet device restrict`.",
+)
 @click.option("--force", is_flag=True, help="Install anew even if nothing changed.")
 @click.option("--uninstall", is_flag=True, help="Remove tartlet, its models and its settings.")
 @click.option("--keep-models", is_flag=True, help="With --uninstall: keep models and settings.")
@@ -50,6 +60,8 @@ def setup(
     identity: Path | None,
     runtime: str | None,
     onnx: bool,
+    network: bool | None,
+    restrict: bool,
     force: bool,
     uninstall: bool,
     keep_models: bool,
@@ -68,6 +80,8 @@ def setup(
     Examples:
       tartlet device setup pi@raspberrypi.local
       tartlet device setup pi --dry-run
+      tartlet device setup pi --network
+      tartlet device setup pi@raspberrypi.local --restrict
       tartlet device setup pi --uninstall
     \b
     JSON: {device, action: installed|unchanged|uninstalled|would-install|would-uninstall, facts,
@@ -79,11 +93,11 @@ def setup(
     if keep_models and not uninstall:
         raise errors.UsageError("--keep-models goes with --uninstall")
     known = _known(device, name, identity, fingerprint, yes)
-    choices = install.Choices(runtime=runtime or "", onnx=onnx, force=force)
+    choices = install.Choices(runtime=runtime or "", onnx=onnx, network=network, force=force)
     source = wheels.checkout()
     script = wheels.setup_script(source)
     result: dict[str, Any] = {"device": known.name}
-    with _connected(known) as connection:
+    with connected(known) as connection:
         facts = asking_facts.read(connection, script)
         _say_facts(known, facts)
         if uninstall:
@@ -95,7 +109,8 @@ def setup(
             mark = wheels.fingerprint(
                 script, needed, facts.python, runtime=choices.runtime, onnx=onnx
             )
-            if mark == facts.installed and facts.active and not force:
+            as_wanted = mark == facts.installed and network in (None, facts.network)
+            if as_wanted and facts.active and not force:
                 result["action"] = "unchanged"
             else:
                 install.check_space(facts, where=known.name)
@@ -103,6 +118,8 @@ def setup(
                 if not dry_run:
                     _install(connection, facts, script, needed, choices)
     if not dry_run and not uninstall:
+        if restrict:
+            known = restricted(known)
         result["status"] = _status(known)
     _finish(result, facts, as_json)
 
@@ -138,21 +155,6 @@ def _short(address: str) -> str:
     """ "raspberrypi" of "raspberrypi.local"; addresses in numbers stay whole."""
     first = address.partition(".")[0]
     return address.replace(":", "-") if first.isdigit() or ":" in address else first
-
-
-@contextlib.contextmanager
-def _connected(device: Device) -> Iterator[Connection]:
-    from tartlet_host.remote import session, ssh
-    from tartlet_host.remote.hostkey import HostKey
-
-    with ssh.connect(
-        session.target_of(device),
-        HostKey.parse(device.host_key),
-        name=device.name,
-        jump_keys=session.jump_keys_of(device),
-        ask=asking(),
-    ) as connection:
-        yield connection
 
 
 def _prepared(
