@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tartlet_host.remote import inventory
+from tartlet_host import __version__
+from tartlet_host.remote import inventory, own_doctor, ssh
 from tartlet_host.remote.authenticate import Ask
+from tartlet_host.remote.hostkey import HostKey
 from tartlet_host.remote.inventory import Device
-from tartlet_host.remote.session import open_session
-from tartlet_shared import errors
+from tartlet_host.remote.session import jump_keys_of, open_session, target_of
+from tartlet_host.remote.ssh import Connection
+from tartlet_shared import errors, throttling
 from tartlet_shared.fingerprint import fingerprint
 from tartlet_shared.messages import Hello, Status
 
@@ -27,7 +30,6 @@ State = Literal["ok", "warning", "failed"]
 _LEAST_PYTHON = (3, 11)
 _IMPORT_TIMEOUT_S = 120.0
 _LEAST_FREE_BYTES = 200_000_000
-_HOT_C = 80.0
 
 # Import name -> (needed, what it is for). Each is imported in a process of its own: a library
 # built for another processor takes the whole process down.
@@ -73,16 +75,45 @@ def examine_laptop() -> list[Check]:
 
 
 def examine_device(device: Device, ask: Ask | None) -> list[Check]:
-    """All checks of a device, from here. Never raises."""
+    """All checks of a device: from here, and by its own doctor over SSH. Never raises."""
     try:
         with open_session(device, ask=ask) as session:
             status, greeting = session.client.status(), session.greeting
+            found = _own_findings(device, session.connection)
+    except errors.DaemonNotRunning as error:
+        return [
+            Check(device.name, "connection", "failed", str(error), error.hint),
+            *_without_daemon(device, ask),
+        ]
     except errors.TartletError as error:
         return [Check(device.name, "connection", "failed", str(error), error.hint)]
-    return [
-        Check(device.name, "connection", "ok", f"tartlet {status.software} answers"),
-        *status_checks(device.name, greeting, status),
-    ]
+    answers = Check(device.name, "connection", "ok", f"tartlet {status.software} answers")
+    if isinstance(found, Check):
+        return [answers, *status_checks(device.name, greeting, status), found]
+    return [answers, _check_code(device.name, greeting), *found]
+
+
+def _without_daemon(device: Device, ask: Ask | None) -> list[Check]:
+    """What can be seen by logging in alone."""
+    pinned = HostKey.parse(device.host_key) if device.host_key else None
+    jump_keys = jump_keys_of(device)
+    try:
+        with ssh.connect(
+            target_of(device), pinned, name=device.name, jump_keys=jump_keys, ask=ask
+        ) as connection:
+            found = _own_findings(device, connection)
+    except errors.TartletError as error:
+        return [Check(device.name, "login", "failed", str(error), error.hint)]
+    return [found] if isinstance(found, Check) else found
+
+
+def _own_findings(device: Device, connection: Connection) -> list[Check] | Check:
+    """What its own doctor says; or one check that says why it does not."""
+    try:
+        found = own_doctor.examine(connection, device.bridge)
+    except errors.DeviceError as error:
+        return Check(device.name, "doctor", "warning", str(error), error.hint)
+    return [Check(device.name, each.name, each.state, each.what, each.hint) for each in found]
 
 
 def check_python(version: tuple[int, int]) -> Check:
@@ -228,7 +259,7 @@ def status_checks(name: str, greeting: Hello, status: Status) -> list[Check]:
             name,
             "heat",
             f"{status.temperature_c:.0f} °C"
-            if status.temperature_c is not None and status.temperature_c >= _HOT_C
+            if status.temperature_c is not None and status.temperature_c >= throttling.HOT_C
             else "",
             "unknown" if status.temperature_c is None else f"{status.temperature_c:.0f} °C",
             "warning",
@@ -262,15 +293,17 @@ def _check(subject: str, name: str, problem: str, good: str, state: State, hint:
 
 
 def _check_code(name: str, greeting: Hello) -> Check:
-    if greeting.fingerprint == fingerprint():
-        return Check(name, "version", "ok", "the same shared code as here")
-    return Check(
-        name,
-        "version",
-        "warning",
-        f"tartlet {greeting.software} with other shared code than here: boxes may differ a little",
-        "run setup_pi.sh again",
-    )
+    here, there = __version__, greeting.software
+    versions = f"tartlet {there} there, {here} here"
+    if greeting.fingerprint != fingerprint():
+        return Check(
+            name,
+            "version",
+            "warning",
+            f"{versions}, with other shared code: boxes may differ a little",
+            "run setup_pi.sh again",
+        )
+    return Check(name, "version", "ok", f"{versions}, the same shared code")
 
 
 def _check_model(name: str, status: Status) -> Check:

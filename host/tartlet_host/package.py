@@ -7,110 +7,29 @@ import datetime
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import msgspec
-import numpy as np
 
 from tartlet_device import health
 from tartlet_device.detector import Detector
 from tartlet_device.preprocess import Picture
-from tartlet_host import __version__
-from tartlet_host.dataset.pictures import read_picture
-from tartlet_host.dataset.sample import Dataset
+from tartlet_host import __version__, golden_pictures
 from tartlet_host.evaluate.mean_average_precision import Metrics
 from tartlet_host.evaluate.predictor import ModelPredictor
 from tartlet_host.files import sync_folder, write_atomically
-from tartlet_host.quantize.calibration import spread
 from tartlet_host.quiet import native_output_dropped
 from tartlet_shared import bundle, errors, manifest
 from tartlet_shared.bundle import Bundle
-from tartlet_shared.detections import Detections
-from tartlet_shared.manifest import MANIFEST_NAME, Expected, Golden, Manifest
-
-GOLDEN_PICTURES = 5
-CANDIDATE_PICTURES = 40  # of the data set, looked at to find the golden ones
-LONGEST_SIDE = 1024
-"""Pixels. Golden pictures are stored lossless; one of 12 megapixels would be 20 MB."""
+from tartlet_shared.manifest import MANIFEST_NAME, Golden, Manifest, Requirements
+from tartlet_shared.signature import SIGNATURE_NAME
 
 THRESHOLDS = (0.1, 0.7)
 """A score threshold beyond these is a sign of too few validation pictures."""
 
 LEAST_BOXES = 20
 """Of a class in the validation pictures, for a score threshold of its own."""
-
-NEEDED_MARGIN = 2 * health.SCORE_MARGIN
-"""A golden picture is good when no score in it is this close to the threshold: processors round
-differently, and a detection that comes and goes tests nothing."""
-
-SHAKES = 3
-"""How often a golden picture is tried with noise of one grey level."""
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class GoldenPicture:
-    """A picture for the self-test and how well it suits.
-
-    Attributes:
-        rgb: the picture.
-        detections: clear ones in it, at the model's score threshold.
-        margin: smallest distance of a score from the threshold, over it or under it; 0 where noise
-            of one grey level changes what is found.
-    """
-
-    rgb: Picture
-    detections: int
-    margin: float
-
-
-def choose_golden(
-    predictor: ModelPredictor,
-    dataset: Dataset,
-    *,
-    pictures: int = GOLDEN_PICTURES,
-    progress: Progress | None = None,
-) -> tuple[Picture, ...]:
-    """Pictures spread over a data set in which the model sees something beyond doubt.
-
-    The data set is cut into as many parts as pictures are wanted; each part gives the picture with
-    the clearest scores.
-
-    Raises:
-        BundleError: the model is sure of nothing in any picture.
-        DatasetNotFound: the data set is empty.
-        PictureUnreadable: a picture is missing or damaged.
-    """
-    samples = spread(dataset.samples, max(CANDIDATE_PICTURES, pictures))
-    if not samples:
-        raise errors.DatasetNotFound("there are no pictures to choose golden ones from")
-    looked_at: list[GoldenPicture] = []
-    for sample in samples:
-        rgb = limited(read_picture(sample))
-        looked_at.append(_judge(rgb, predictor))
-        if progress is not None:
-            progress(len(looked_at), len(samples))
-    chosen: list[Picture] = []
-    parts = min(pictures, len(looked_at))
-    for part in range(parts):
-        candidates = looked_at[
-            part * len(looked_at) // parts : (part + 1) * len(looked_at) // parts
-        ]
-        # Beyond the margin that is needed more detections are worth more than more margin.
-        best = max(candidates, key=lambda each: (min(each.margin, NEEDED_MARGIN), each.detections))
-        if best.detections and best.margin > 0:
-            chosen.append(best.rgb)
-    if not chosen:
-        raise errors.BundleError(
-            f"the model is sure of nothing in {len(samples)} pictures, so nothing could be tested "
-            "on the device",
-            where=str(predictor.path),
-            hint="train longer, or lower the threshold with --threshold",
-        )
-    return tuple(chosen)
 
 
 def build_bundle(
@@ -121,20 +40,25 @@ def build_bundle(
     golden: Sequence[Picture],
     metrics: Mapping[str, float] | None = None,
     provenance: Mapping[str, str] | None = None,
+    release: int | None = None,
+    requires: Requirements | None = None,
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> Bundle:
     """Seal a bundle and run the device's own self-test on it.
 
     Everything is written into a temporary folder beside ``folder``, the manifest last, and renamed
     when it is complete; a bundle that was there before is replaced. Where the same bundle, but for
-    the time of its making, is there already, that one is kept, so that a device that has it is
-    sent nothing.
+    the time of its making and the release that follows from it, is there already, that one is kept,
+    so that a device that has it is sent nothing.
 
     Args:
         predictor: the model file, opened with the labels and score threshold that it shall have.
         folder: where the bundle goes.
         name: of the model, for people.
         golden: lossless RGB pictures; what the model sees in them becomes the expectation.
-        metrics, provenance: for the manifest.
+        metrics, provenance, requires: for the manifest.
+        release: its number; by default the time in UTC, as 20261231235959.
+        sign: makes the record of a signature over the manifest's bytes.
 
     Raises:
         BundleError: the model is a checkpoint, no golden picture shows anything, or ``folder`` is
@@ -157,9 +81,10 @@ def build_bundle(
         shutil.copyfile(predictor.model_path, aside / model)
         expectations = _write_golden(predictor, golden, aside)
         names = [model, *(each.picture for each in expectations)]
+        now = datetime.datetime.now(datetime.UTC)
         made = Manifest(
             name=name,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            created=now.isoformat(timespec="seconds"),
             runtime="litert" if runtime == "litert" else "onnx",
             model=model,
             labels=predictor.labels,
@@ -171,11 +96,18 @@ def build_bundle(
             files=tuple(bundle.file_entry(aside, each) for each in names),
             metrics=dict(metrics or {}),
             provenance=dict(provenance or {}),
+            release=int(f"{now:%Y%m%d%H%M%S}") if release is None else release,
+            requires=msgspec.UNSET if requires is None else requires,
         )
-        existing = _same_bundle(folder, made)
+        existing = _same_bundle(folder, made, same_release=release is not None)
         if existing is not None:
+            if sign is not None:
+                _sign(folder, manifest.encode(existing.manifest), sign)
             return existing
-        write_atomically(aside / MANIFEST_NAME, manifest.encode(made))
+        content = manifest.encode(made)
+        write_atomically(aside / MANIFEST_NAME, content)
+        if sign is not None:
+            _sign(aside, content, sign)
         sealed = bundle.open_bundle(aside)
         with native_output_dropped():
             detector = Detector.open(sealed, threads=1)
@@ -210,42 +142,6 @@ def provenance(predictor: ModelPredictor) -> dict[str, str]:
     }
 
 
-def _judge(rgb: Picture, predictor: ModelPredictor) -> GoldenPicture:
-    found = predictor.predict(rgb)
-    threshold = np.array(predictor.thresholds, np.float32)[found.class_id]
-    margin = float(np.abs(found.score - threshold).min()) if len(found) else 0.0
-    clear = found[found.score >= threshold]
-    if len(clear) and not _is_steady(rgb, clear, predictor):
-        margin = 0.0
-    return GoldenPicture(rgb, len(clear), margin)
-
-
-def _is_steady(rgb: Picture, found: Detections, predictor: ModelPredictor) -> bool:
-    """Whether the least noise leaves the detections as they are.
-
-    Processors round differently, when they scale a picture too. Where two boxes of one object have
-    nearly the same score, that decides which of them is found, and a device would fail for nothing.
-    """
-    golden = Golden(picture="golden", detections=_expected(found))
-    for seed in range(SHAKES):
-        noise = np.random.default_rng(seed).integers(-1, 2, rgb.shape)
-        shaken = np.clip(rgb + noise, 0, 255).astype(np.uint8)
-        seen, _ = predictor.detector.detect(shaken)
-        if health.compare(golden, seen, predictor.thresholds).complaints:
-            return False
-    return True
-
-
-def limited(rgb: Picture) -> Picture:
-    """The picture with no side above `LONGEST_SIDE`."""
-    longest = max(rgb.shape[:2])
-    if longest <= LONGEST_SIDE:
-        return rgb
-    scale = LONGEST_SIDE / longest
-    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _write_golden(
     predictor: ModelPredictor, golden: Sequence[Picture], folder: Path
 ) -> tuple[Golden, ...]:
@@ -255,7 +151,7 @@ def _write_golden(
         name = f"golden/{number}.png"
         write_atomically(folder / name, _png(rgb))
         found, _ = predictor.detector.detect(rgb)
-        expectations.append(Golden(picture=name, detections=_expected(found)))
+        expectations.append(golden_pictures.expectation(name, found))
     if not any(each.detections for each in expectations):
         raise errors.BundleError(
             "the model sees nothing in the golden pictures",
@@ -263,18 +159,6 @@ def _write_golden(
             hint="choose pictures with objects in them, or lower the threshold with --threshold",
         )
     return tuple(expectations)
-
-
-def _expected(found: Detections) -> tuple[Expected, ...]:
-    # Hundredths of a pixel and ten-thousandths of score are far below what rounding changes.
-    return tuple(
-        Expected(
-            xyxy=(round(box[0], 2), round(box[1], 2), round(box[2], 2), round(box[3], 2)),
-            score=round(score, 4),
-            class_id=class_id,
-        )
-        for box, score, class_id in found
-    )
 
 
 def _png(rgb: Picture) -> bytes:
@@ -286,13 +170,19 @@ def _png(rgb: Picture) -> bytes:
     return encoded.tobytes()
 
 
-def _same_bundle(folder: Path, made: Manifest) -> Bundle | None:
+def _sign(folder: Path, content: bytes, sign: Callable[[bytes], bytes]) -> None:
+    write_atomically(folder / SIGNATURE_NAME, sign(content))
+
+
+def _same_bundle(folder: Path, made: Manifest, *, same_release: bool) -> Bundle | None:
     try:
         existing = bundle.open_bundle(folder)
     except errors.BundleCorrupt:
         return None
-    same = msgspec.structs.replace(made, created=existing.manifest.created) == existing.manifest
-    return existing if same else None
+    made = msgspec.structs.replace(made, created=existing.manifest.created)
+    if not same_release:
+        made = msgspec.structs.replace(made, release=existing.manifest.release)
+    return existing if made == existing.manifest else None
 
 
 def _refuse_other_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ and dark), the type and the cards; ``parts.html`` has what several pages draw.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 import cv2
 import jinja2
@@ -17,6 +18,16 @@ from tartlet_device.preprocess import Picture
 
 JPEG_QUALITY = 82
 LONGEST_SIDE = 960  # pixels; more than a page shows
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a picture, in the picture's pixels; `kind` is a class of the page's style."""
+
+    corners: tuple[float, float, float, float]
+    kind: str
+    words: str
+    colour: str
 
 
 def render(template: str, **values: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,45 +17,15 @@ from tartlet_host import cli, package
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.evaluate import mean_average_precision as precision
-from tartlet_host.evaluate.predictor import ModelPredictor, open_predictor
 from tartlet_shared import bundle, errors, manifest
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.detections import Detections
-
-BRIGHT = Path(__file__).parents[1] / "golden" / "device" / "bright_int8.tflite"
-
-
-def picture(value: int = 235, *, left: int = 32) -> np.ndarray:
-    rgb = np.full((96, 128, 3), 20, np.uint8)
-    rgb[32:64, left : left + 32] = value
-    return rgb
-
-
-def model(threshold: float = 0.5) -> ModelPredictor:
-    return open_predictor(BRIGHT, labels=("bright",), score_threshold=threshold)
+from tests.host.bright import BRIGHT, dataset, model, picture
 
 
 def build(folder: Path, **changes: object) -> Bundle:
     options = {"name": "bright", "golden": [picture()], **changes}
     return package.build_bundle(model(), folder, **options)  # type: ignore[arg-type]
-
-
-def dataset(folder: Path, *pictures: np.ndarray) -> Dataset:
-    samples = []
-    for number, rgb in enumerate(pictures):
-        path = folder / f"{number}.png"
-        assert cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-        samples.append(
-            Sample(
-                path,
-                rgb.shape[1],
-                rgb.shape[0],
-                np.array([[32, 32, 64, 64]], np.float32),
-                np.zeros(1, np.int64),
-                np.zeros(1, np.bool_),
-            )
-        )
-    return Dataset(("bright",), tuple(samples))
 
 
 def test_a_bundle_passes_the_devices_self_test(tmp_path: Path) -> None:
@@ -202,32 +171,6 @@ def test_a_corrupt_bundle_is_noticed(
         assert build(tmp_path / "bundle").manifest.files == built.manifest.files
 
 
-def test_golden_pictures_are_spread_and_clear(tmp_path: Path) -> None:
-    dark, clear, doubtful = picture(20), picture(235), picture(128)
-    data = dataset(tmp_path, dark, clear, doubtful, clear, dark, dark)
-    seen: list[tuple[int, int]] = []
-    chosen = package.choose_golden(
-        model(), data, pictures=3, progress=lambda *done: seen.append(done)
-    )
-    assert len(chosen) == 2  # the last third shows nothing
-    for rgb in chosen:
-        np.testing.assert_array_equal(rgb, clear)
-    assert seen[-1] == (6, 6)
-
-
-def test_a_model_sure_of_nothing_has_no_golden_pictures(tmp_path: Path) -> None:
-    with pytest.raises(errors.BundleError, match="sure of nothing in 2 pictures"):
-        package.choose_golden(model(), dataset(tmp_path, picture(20), picture(20)))
-    with pytest.raises(errors.DatasetNotFound):
-        package.choose_golden(model(), Dataset(("bright",), ()))
-
-
-def test_large_golden_pictures_are_scaled_down(tmp_path: Path) -> None:
-    large = cv2.resize(picture(), (2560, 1920), interpolation=cv2.INTER_NEAREST)
-    (chosen,) = package.choose_golden(model(), dataset(tmp_path, np.asarray(large, np.uint8)))
-    assert chosen.shape == (768, 1024, 3)
-
-
 def test_the_command_packages_and_sets_the_best_threshold(tmp_path: Path) -> None:
     labels = tmp_path / "labels.json"
     coco.write(dataset(tmp_path, picture(235), picture(160), picture(20)), labels)
@@ -269,28 +212,3 @@ def test_each_class_gets_the_threshold_that_suits_it() -> None:
     cat, dog, cow = package.score_thresholds(metrics)
     assert (cat, dog) == (0.6, 0.2)
     assert cow == round(package.score_threshold(metrics), 2)
-
-
-def test_a_picture_in_which_the_least_noise_moves_a_box_is_not_golden(tmp_path: Path) -> None:
-    steady, shaky = picture(235), picture(234)
-
-    class Jumpy:
-        """The model, but in one picture its box jumps as soon as a pixel differs."""
-
-        def __init__(self) -> None:
-            self.real = model()
-            self.thresholds = self.real.thresholds
-            self.path = self.real.path
-            self.detector = self
-            self.predict = self.real.predict
-
-        def detect(self, rgb: Any) -> Any:
-            found, times = self.real.detector.detect(rgb)
-            near = np.abs(rgb.astype(int) - shaky).max() <= 1
-            if near and not np.array_equal(rgb, shaky):
-                found = Detections(found.xyxy + 20, found.score, found.class_id)
-            return found, times
-
-    data = dataset(tmp_path, shaky, steady)
-    (chosen,) = package.choose_golden(Jumpy(), data, pictures=1)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(chosen, steady)

@@ -27,6 +27,17 @@ def test_a_recipe_names_only_what_it_changes() -> None:
     assert recipe.input == default_recipe(("tit",)).input
 
 
+def test_fine_tuning_changes_pictures_as_training_does_unless_told_otherwise() -> None:
+    training = "[train.augment]\nflip = 0.0\nhue = 6.0\n"
+    recipe = parse_recipe(LEAST + training, where="x")
+    assert recipe.prune.finetune.augment == recipe.train.augment
+    recipe = parse_recipe(LEAST + training + "[prune.finetune.augment]\nhue = 0.0\n", where="x")
+    assert recipe.prune.finetune.augment == msgspec.structs.replace(recipe.train.augment, hue=0.0)
+    for wrong in ("prune = 1", "prune.finetune = 1", "prune.finetune.augment = 1"):
+        with pytest.raises(ConfigError, match="prune"):
+            parse_recipe(LEAST + wrong + "\n" + training, where="x")
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

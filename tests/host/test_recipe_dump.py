@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tartlet_host.recipe import (
+    AugmentRecipe,
+    FinetuneRecipe,
     InputRecipe,
     LossRecipe,
     PruneRecipe,
@@ -26,17 +28,32 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12
     st.floats(1e-6, 1.0),
     st.booleans(),
     st.lists(st.sampled_from([64, 96, 320]), max_size=3),
+    st.sampled_from([0.0, 0.25, 0.5]),
+    st.sampled_from([0.0, 0.25, 0.5]),
 )
-def test_round_trip(labels: list[str], rate: float, pretrained: bool, sides: list[int]) -> None:
+def test_round_trip(
+    labels: list[str],
+    rate: float,
+    pretrained: bool,
+    sides: list[int],
+    flip: float,
+    finetune_flip: float,
+) -> None:
     recipe = default_recipe(tuple(labels))
     recipe = msgspec.structs.replace(
         recipe,
         train=TrainRecipe(
-            learning_rate=rate, loss=LossRecipe(class_weights={labels[0]: rate, labels[-1]: 2.0})
+            learning_rate=rate,
+            loss=LossRecipe(class_weights={labels[0]: rate, labels[-1]: 2.0}),
+            augment=AugmentRecipe(flip=flip),
         ),
         model=msgspec.structs.replace(recipe.model, pretrained=pretrained),
         tune=TuneRecipe(input=tuple(InputRecipe(side, side) for side in sides), width=(1.0, 0.5)),
-        prune=PruneRecipe(input=InputRecipe(64, 96), strides=(8, 16)),
+        prune=PruneRecipe(
+            input=InputRecipe(64, 96),
+            strides=(8, 16),
+            finetune=FinetuneRecipe(augment=AugmentRecipe(flip=finetune_flip)),
+        ),
     )
     assert parse_recipe(to_toml(recipe, "two\nlines"), where="test") == recipe
 

@@ -7,7 +7,7 @@ network. Other views are drawn a little faster: they are random anyway.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -41,6 +41,22 @@ class View:
     y: float = 0.5
     flip: bool = False
     flip_vertical: bool = False
+
+
+def draw_turns(rng: np.random.Generator, recipe: AugmentRecipe) -> int:
+    """How many quarter turns to make, 0..3."""
+    return int(rng.integers(1, 4)) if rng.uniform() < recipe.turn else 0
+
+
+def turned(sample: Sample, picture: Picture, turns: int) -> tuple[Sample, Picture]:
+    """A sample and its picture, of any resolution, after quarter turns counter-clockwise."""
+    for _ in range(turns):
+        left, top, right, bottom = sample.boxes.T
+        edges = [top, sample.width - right, bottom, sample.width - left]
+        sample = replace(
+            sample, width=sample.height, height=sample.width, boxes=np.stack(edges, axis=1)
+        )
+    return sample, np.ascontiguousarray(np.rot90(picture, turns))
 
 
 def draw_view(rng: np.random.Generator, recipe: AugmentRecipe) -> View:

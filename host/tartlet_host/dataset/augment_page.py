@@ -14,7 +14,7 @@ from tartlet_host.dataset.sample import Dataset, Sample, file_name
 from tartlet_host.dataset.training_picture import draw, draw_plain
 from tartlet_host.dataset.training_plan import Plan, planner
 from tartlet_host.dataset.workers import drawing
-from tartlet_host.page import picture_uri, render
+from tartlet_host.page import Box, picture_uri, render
 from tartlet_host.progress import Report
 from tartlet_host.recipe import AugmentRecipe, Recipe, TrainRecipe
 
@@ -32,6 +32,7 @@ KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("zoom", ("scale_min", "scale_max"), "Objects keep a size that the camera will show."),
     ("flip", ("flip",), "Not for text, arrows or anything that exists in one direction only."),
     ("flip_vertical", ("flip_vertical",), "For pictures from above; nobody walks on a ceiling."),
+    ("turn", ("turn",), "For things that lie on a table; a text beside them turns too."),
     ("light", ("brightness", "contrast", "saturation"), "Still as bright as a day or an evening."),
     ("hue", ("hue",), "Only if an object stays what it is in another colour."),
     ("blur", ("blur",), "What is too soft to recognise teaches to guess."),
@@ -42,16 +43,6 @@ KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("cutmix", ("cutmix",), "Boxes end where the patch ends."),
     ("paste", ("paste",), "Pasted objects have a size that is possible at their place."),
 )
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle on a canvas, in its pixels; `kind` is a class of the page's style."""
-
-    corners: tuple[float, float, float, float]
-    kind: str
-    words: str
-    colour: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +101,7 @@ def augment_page(
 
 
 _PROBABILITIES = frozenset(
-    {"flip", "flip_vertical", "blur", "noise", "cutout", "mosaic", "mixup", "cutmix"}
+    {"flip", "flip_vertical", "turn", "blur", "noise", "cutout", "mosaic", "mixup", "cutmix"}
 )
 
 

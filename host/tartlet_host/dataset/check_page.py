@@ -19,7 +19,7 @@ from tartlet_host.dataset.findings import KINDS, Finding, Place
 from tartlet_host.dataset.look import make_thumbnail
 from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import count, count_pictures, file_name
-from tartlet_host.page import render
+from tartlet_host.page import Box, render
 from tartlet_shared import errors
 
 THUMBNAILS = 96
@@ -40,16 +40,6 @@ _PAIRED = {
 _MOST_BOXES = 200  # drawn on one thumbnail
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle on a thumbnail, in the picture's own pixels."""
-
-    corners: tuple[float, float, float, float]
-    kind: str
-    words: str
-    colour: str
 
 
 @dataclass(frozen=True)

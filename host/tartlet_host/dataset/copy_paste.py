@@ -55,6 +55,8 @@ def paste(
     donors: tuple[Donor, ...],
     picture_of: Callable[[Sample], Picture],
     rng: np.random.Generator,
+    *,
+    flip: float = 0.5,
 ) -> tuple[Sample, Picture]:
     """A copy of a picture with each donor's object in it, and its boxes.
 
@@ -63,6 +65,7 @@ def paste(
         donors: from `donors_of`; one that finds no free place is left out.
         picture_of: a sample's picture, RGB uint8, of any resolution.
         rng: decides everything random.
+        flip: probability that a copy is mirrored left to right.
     """
     picture = picture_of(sample)
     if not donors:
@@ -74,7 +77,7 @@ def paste(
     class_ids: list[int] = []
     for donor in donors:
         copy = _cut_out(donor, picture_of(donor.sample), float(rng.uniform(*SIZE_CHANGE)))
-        if rng.uniform() < 0.5:
+        if rng.uniform() < flip:
             copy = np.ascontiguousarray(copy[:, ::-1])
         box = _free_place(copy.shape, picture.shape, boxes, rng)
         if box is None:

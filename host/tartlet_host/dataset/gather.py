@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from tartlet_host.dataset.sample import (
     file_name,
     without_boxes,
 )
+from tartlet_host.dataset.source import Source
 from tartlet_shared import errors
 
 OUTSIDE_TOLERANCE = 1.0  # pixels; labelling tools round to the far edge
@@ -47,6 +48,18 @@ class Row(NamedTuple):
     class_id: int
     ignore: bool
     at: str
+
+
+class Labels(NamedTuple):
+    """What the label file of one picture says.
+
+    Attributes:
+        rows: its boxes.
+        stated: width and height of the picture, where it says.
+    """
+
+    rows: Sequence[Row]
+    stated: tuple[int, int] | None
 
 
 class ClassNames:
@@ -129,6 +142,42 @@ def labelled_sample(
         return turned(sample_of(place, rows, stated, where=where, problem=problem), header)
     problem(other_size(place, stated, header, where))
     return None
+
+
+def samples_of(
+    source: Source,
+    pictures: Iterable[str],
+    matched: Mapping[str, str],
+    read: Callable[[str, str], Labels],
+    problem: Problem,
+) -> list[Sample]:
+    """The pictures of a format that has one label file for each; those without are unlabelled.
+
+    Args:
+        source: where they are.
+        pictures: names in the source.
+        matched: picture -> its label file.
+        read: what a label file, by name and in words, says.
+        problem: called with what is wrong, which is then left out.
+    """
+    samples: list[Sample] = []
+    for picture in pictures:
+        try:
+            place = source.place(picture)
+            if picture not in matched:
+                samples.append(without_boxes(place, *header_of(place).size, labelled=False))
+                continue
+            where = source.where(matched[picture])
+            labels = read(matched[picture], where)
+            sample = labelled_sample(
+                place, labels.rows, stated=labels.stated, where=where, problem=problem
+            )
+        except errors.DatasetError as error:
+            problem(error)
+            continue
+        if sample is not None:
+            samples.append(sample)
+    return samples
 
 
 def other_size(

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tartlet_host.dataset.gather import ClassNames, Problem, Row, labelled_sample
+from tartlet_host.dataset.gather import ClassNames, Labels, Problem, Row, samples_of
 from tartlet_host.dataset.json_labels import decode
 from tartlet_host.dataset.listing import Listing, without_suffix
-from tartlet_host.dataset.pictures import header_of
-from tartlet_host.dataset.sample import Dataset, Sample, without_boxes
+from tartlet_host.dataset.sample import Dataset
 from tartlet_host.dataset.source import Source
 from tartlet_shared import errors
 
@@ -56,28 +55,13 @@ def read(
     """
     classes = ClassNames(labels)
     matched = _match(source, listing, problem)
-    samples: list[Sample] = []
-    for picture in listing.pictures:
-        try:
-            place = source.place(picture)
-            if picture not in matched:
-                samples.append(without_boxes(place, *header_of(place).size, labelled=False))
-                continue
-            where = source.where(matched[picture])
-            file = _file(source, matched[picture])
-            sample = labelled_sample(
-                place,
-                list(_rows(file, classes, where, problem)),
-                stated=(file.width, file.height) if file.width and file.height else None,
-                where=where,
-                problem=problem,
-            )
-        except errors.DatasetError as error:
-            problem(error)
-            continue
-        if sample is not None:
-            samples.append(sample)
-    return classes.dataset(samples)
+
+    def labels_of(name: str, where: str) -> Labels:
+        file = _file(source, name)
+        stated = (file.width, file.height) if file.width and file.height else None
+        return Labels(list(_rows(file, classes, where, problem)), stated)
+
+    return classes.dataset(samples_of(source, listing.pictures, matched, labels_of, problem))
 
 
 def _match(source: Source, listing: Listing, problem: Problem) -> dict[str, str]:

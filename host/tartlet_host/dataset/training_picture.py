@@ -27,7 +27,7 @@ def draw(plan: Plan, picture_of: PictureOf, canvas: InputRecipe, recipe: Augment
         PictureUnreadable: see `read_picture`.
     """
     rng = plan.generator()
-    first, picture = paste(plan.sample, plan.donors, picture_of, rng)
+    first, picture = paste(plan.sample, plan.donors, picture_of, rng, flip=recipe.flip)
     pictures = [(first, picture), *((other, picture_of(other)) for other in plan.others)]
 
     def into(place: int, width: int, height: int) -> Drawn:
@@ -66,6 +66,7 @@ def _view(
     recipe: AugmentRecipe,
     rng: np.random.Generator,
 ) -> Drawn:
+    sample, picture = augment.turned(sample, picture, augment.draw_turns(rng, recipe))
     view = augment.draw_view(rng, recipe)
     placed = augment.place(letterbox.fit(sample.width, sample.height, width, height), view)
     return augment.render(picture, placed, view), augment.move_boxes(sample, placed, view)

@@ -14,10 +14,9 @@ import posixpath
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from tartlet_host.dataset.gather import ClassNames, Problem, Row, labelled_sample
+from tartlet_host.dataset.gather import ClassNames, Labels, Problem, Row, samples_of
 from tartlet_host.dataset.listing import Listing, stem, without_suffix
-from tartlet_host.dataset.pictures import header_of
-from tartlet_host.dataset.sample import Dataset, Sample, without_boxes
+from tartlet_host.dataset.sample import Dataset
 from tartlet_host.dataset.source import Source
 from tartlet_host.dataset.xml_labels import number, parse, text, whole
 from tartlet_shared import errors
@@ -51,28 +50,12 @@ def read(
         and (wanted is None or stem(name) in wanted)
     ]
     matched = _match(source, listing.others[".xml"], pictures, wanted, problem)
-    samples: list[Sample] = []
-    for picture in pictures:
-        try:
-            place = source.place(picture)
-            if picture not in matched:
-                samples.append(without_boxes(place, *header_of(place).size, labelled=False))
-                continue
-            where = source.where(matched[picture])
-            root = _root(source, matched[picture])
-            sample = labelled_sample(
-                place,
-                list(_rows(root, classes, where, problem)),
-                stated=_size(root, where),
-                where=where,
-                problem=problem,
-            )
-        except errors.DatasetError as error:
-            problem(error)
-            continue
-        if sample is not None:
-            samples.append(sample)
-    return classes.dataset(samples)
+
+    def labels_of(name: str, where: str) -> Labels:
+        root = _root(source, name)
+        return Labels(list(_rows(root, classes, where, problem)), _size(root, where))
+
+    return classes.dataset(samples_of(source, pictures, matched, labels_of, problem))
 
 
 _MASKS = ("SegmentationClass", "SegmentationObject")

@@ -28,8 +28,8 @@ PREDICTIONS = 12
 
 
 def training_camera(scene: Scene) -> ReplaySettings:
-    """A camera that shows the frames to learn from."""
-    return _camera(scene, scene.train)
+    """A camera that shows the frames to learn from, as fast as they are fetched."""
+    return _camera(scene, scene.train, rate=0)
 
 
 def test_camera(scene: Scene) -> ReplaySettings:
@@ -114,5 +114,6 @@ def predict(device: EmbeddedDevice, picture: Path, report: Report) -> tuple[Watc
     return Watched(prediction, annotated, float(np.median(added))), transfer
 
 
-def _camera(scene: Scene, frames: tuple[int, int]) -> ReplaySettings:
-    return ReplaySettings(path=str(scene.footage.resolve()), first=frames[0], last=frames[1])
+def _camera(scene: Scene, frames: tuple[int, int], *, rate: float | None = None) -> ReplaySettings:
+    path = str(scene.footage.resolve())
+    return ReplaySettings(path=path, first=frames[0], last=frames[1], rate=rate)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tartlet_device import benchmark, machine
+from tartlet_device import benchmark
 from tartlet_device.benchmark import Timing
 from tartlet_shared import bundle, errors
+from tartlet_shared.benchmark_messages import Conditions
 from tartlet_shared.manifest import MANIFEST_NAME
 
 RUNTIME_OF_SUFFIX = {".tflite": "litert", ".onnx": "onnx", ".safetensors": "torch"}
@@ -38,20 +39,11 @@ class Outcome:
 
     Attributes:
         timings: by name, in the order given.
-        machine: in words.
-        threads: for inference; None for what the runtimes chose.
-        temperature_c, highest_c: of the processor before and at most; None where unknown.
-        throttled: what a Pi's firmware said about power and heat; None on other machines.
-        load: what others gave each core to do before, 1 for all its time; None where unknown.
+        conditions: of the machine.
     """
 
     timings: dict[str, Timing]
-    machine: str
-    threads: int | None
-    temperature_c: float | None
-    highest_c: float | None
-    throttled: tuple[str, ...] | None
-    load: float | None = None
+    conditions: Conditions
 
 
 def find(paths: Sequence[Path]) -> tuple[Runnable, ...]:
@@ -105,15 +97,7 @@ def measure(
             if progress is not None:
                 progress(done + 1, rounds)
         timings = turns.timings()
-    return Outcome(
-        timings=timings,
-        machine=machine.description(),
-        threads=threads,
-        temperature_c=weather.temperature_c,
-        highest_c=weather.highest_c,
-        throttled=weather.throttled,
-        load=weather.load,
-    )
+    return Outcome(timings, weather.conditions(threads))
 
 
 def _command(model: Runnable, threads: int | None) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def compare_boxes(
         candidate: what is known of it so far.
         parent: the float model that it was made from, the same network.
         compressed: the candidate itself.
-        golden: pictures, RGB; those that `tartlet_host.package.choose_golden` finds.
+        golden: pictures, RGB; those that `tartlet_host.golden_pictures.choose` finds.
         limits: how far the two may differ.
         progress: called with pictures done and in all.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import markupsafe
 import numpy as np
@@ -21,17 +21,16 @@ def front(
     chosen: str = "",
     *,
     least: float | None = None,
-    named: Collection[str] | None = None,
 ) -> markupsafe.Markup:
     """Accuracy against latency: each model a point, those that no other beats joined by a line.
+
+    These have their names beside them, and so has the chosen one.
 
     Args:
         points: name -> median latency in ms, mAP50.
         chosen: the model to mark.
         least: mAP50 that the gate asks for.
-        named: models whose name is written; None writes all.
     """
-    named = points if named is None else named
     with drawing(7.2, 3.9) as (figure, axes):
         axis = axes[0]
         order = sorted(points, key=lambda name: (points[name][0], -points[name][1]))
@@ -53,7 +52,7 @@ def front(
                 va="top",
                 color=COLOURS[1],
             )
-        written = [name for name in order if name in named]
+        written = [name for name in order if points[name] in best or name == chosen]
         for name in order:
             is_best, is_chosen = points[name] in best, name == chosen
             axis.plot(
@@ -62,7 +61,7 @@ def front(
                 markersize=15 if is_chosen else 7,
                 color=COLOURS[2] if is_chosen else COLOURS[0] if is_best else MUTED,
             )
-            if name not in named:
+            if name not in written:
                 continue
             place = written.index(name)
             # Alternately above and below: neighbours on the front are close to each other.

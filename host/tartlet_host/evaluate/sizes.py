@@ -90,19 +90,24 @@ def by_size(
         for each in dataset.samples
     ]
     areas = [(band.low**2, min(band.high**2, precision.EVERY_AREA[1])) for band in bands]
-    evaluation = precision.run(dataset, found, areas=areas, scales=scales)
+    counts = [_count(dataset, scales, area) for area in areas]
+    present = [area for area, count in zip(areas, counts, strict=True) if count]
+    evaluation = precision.run(dataset, found, areas=present, scales=scales)
     # axes: IoU, recall, class, area, detections per picture; -1 where a class has no such box
     precisions, recalls = evaluation.eval["precision"], evaluation.eval["recall"]
     half = precision.IOUS.index(precision.CURVE_IOU)
+    nothing = math.nan
     return tuple(
-        SizeMetrics(
+        SizeMetrics(band, 0, nothing, nothing, nothing)
+        if not count
+        else SizeMetrics(
             band=band,
-            boxes=_count(dataset, scales, area),
-            ap50=_mean(precisions[half, :, :, place, 0]),
-            ap50_95=_mean(precisions[1:, :, :, place, 0]),
-            recall=_mean(recalls[half, :, place, 0]),
+            boxes=count,
+            ap50=_mean(precisions[half, :, :, present.index(area), 0]),
+            ap50_95=_mean(precisions[1:, :, :, present.index(area), 0]),
+            recall=_mean(recalls[half, :, present.index(area), 0]),
         )
-        for place, (band, area) in enumerate(zip(bands, areas, strict=True))
+        for band, area, count in zip(bands, areas, counts, strict=True)
     )
 
 

@@ -28,11 +28,16 @@ def widths_at(structure: Structure, ratio: float, recipe: PruneRecipe) -> Widths
         ratio: part that goes, at most `recipe.max_ratio`.
         recipe: gives the rounding and the most that may go.
     """
-    inside = min(1 - (1 - ratio) ** recipe.inside_power, recipe.max_ratio)
+    inside = inside_ratio(ratio, recipe)
     return {
         name: _width(count, inside if name in structure.inside else ratio, recipe)
         for name, count in structure.widths.items()
     }
+
+
+def inside_ratio(ratio: float, recipe: PruneRecipe) -> float:
+    """What goes inside blocks, where ``ratio`` goes elsewhere."""
+    return min(1 - float((1 - ratio) ** recipe.inside_power), recipe.max_ratio)
 
 
 def ratio_for_multiplies(structure: Structure, goal: float, recipe: PruneRecipe) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tartlet_host.model.channels import channel_counts
 from tartlet_host.model.detector import Detector
 from tartlet_host.model.summary import Summary, summarise
+from tartlet_host.prune.plan import inside_ratio
 from tartlet_host.prune.timing import Timing
 from tartlet_host.recipe import Recipe
 from tartlet_host.train.checkpoint import PruningStep
@@ -57,7 +58,7 @@ class PruneReport:
         multiplies_before, multiplies_after: multiply-accumulates of one picture, each on its
             network's own canvas.
         parameters_before, parameters_after: weights and biases.
-        ratio: part of the channels taken from every group.
+        ratio: part of the channels taken from every group, before rounding.
         changes: every convolution of the network before.
         step: what a checkpoint needs to rebuild the network.
         recipe: the recipe of the pruned network, to be saved with it: it has its canvas.
@@ -77,6 +78,11 @@ class PruneReport:
     timing: Timing | None = None
     map50_before: float | None = None
     rounds: tuple[Round, ...] = ()
+
+    @property
+    def inside_ratio(self) -> float:
+        """Part of the channels that only their own block sees."""
+        return inside_ratio(self.ratio, self.recipe.prune)
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:

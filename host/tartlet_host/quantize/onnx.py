@@ -17,6 +17,7 @@ from tartlet_host.quantize import checks, description
 from tartlet_host.quantize.folding import export_module
 from tartlet_host.quantize.litert import probe
 from tartlet_host.quantize.ranges import Range
+from tartlet_host.quantize.sum_ranges import without_halves
 from tartlet_host.recipe import Recipe
 from tartlet_shared import errors
 
@@ -123,9 +124,11 @@ def convert_int8(
     Raises:
         ConversionFailed: the quantizer fails, or the file does not load.
     """
+    import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization import calibrate
 
+    ranges = without_halves(ranges, onnx.load(str(float_path)).graph)
     given = calibrate.TensorsData(
         quantization.CalibrationMethod.MinMax,
         {name: (np.float32(each.low), np.float32(each.high)) for name, each in ranges.items()},

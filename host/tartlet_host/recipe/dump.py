@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tartlet_host.recipe.schema import Recipe
+from tartlet_host.recipe.schema import FinetuneRecipe, PruneRecipe, Recipe
 
 
 def to_toml(recipe: Recipe, comment: str = "") -> str:
@@ -19,7 +19,9 @@ def to_toml(recipe: Recipe, comment: str = "") -> str:
         comment: put at the head, a line of it on each line.
     """
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
-    default = Recipe(name=recipe.name, labels=recipe.labels)
+    # What a recipe does not say of fine-tuning's augmentation is what it says of training's.
+    finetune = FinetuneRecipe(augment=recipe.train.augment)
+    default = Recipe(name=recipe.name, labels=recipe.labels, prune=PruneRecipe(finetune=finetune))
     changed = _difference(msgspec.to_builtins(recipe), msgspec.to_builtins(default))
     required = {"name": recipe.name, "labels": list(recipe.labels)}
     lines += _table({**required, **changed}, "")

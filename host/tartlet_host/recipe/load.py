@@ -8,10 +8,11 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from tartlet_host.recipe.schema import Recipe, TrainRecipe
+from tartlet_host.recipe.schema import AugmentRecipe, Recipe, TrainRecipe
 from tartlet_shared.errors import ConfigError
 
 
@@ -55,12 +56,23 @@ def parse_recipe(text: str, *, where: str) -> Recipe:
 def from_builtins(values: object, *, where: str) -> Recipe:
     """A recipe from what TOML or JSON parse to; `where` names the source in errors."""
     try:
-        recipe = msgspec.convert(values, Recipe)
+        recipe = _converted(values)
     except msgspec.ValidationError as error:
         raise ConfigError(
             _plain(str(error)), where=where, hint="the keys are described in docs/recipe.md"
         ) from error
     return check(recipe, where=where)
+
+
+def _converted(values: Any) -> Recipe:
+    """The types; and fine-tuning changes pictures as training does where it says nothing else."""
+    recipe = msgspec.convert(values, Recipe)
+    training = values.get("train", {}).get("augment", {})
+    finetune = values.get("prune", {}).get("finetune", {}).get("augment", {})
+    augment = msgspec.convert({**training, **finetune}, AugmentRecipe)
+    replace = msgspec.structs.replace
+    prune = replace(recipe.prune, finetune=replace(recipe.prune.finetune, augment=augment))
+    return replace(recipe, prune=prune)
 
 
 def check(recipe: Recipe, *, where: str) -> Recipe:

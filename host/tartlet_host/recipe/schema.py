@@ -78,6 +78,7 @@ class AugmentRecipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     scale_min, scale_max: zoom against the letterboxed picture, drawn evenly in its logarithm.
     flip, flip_vertical: probability of a left-right and of an upside-down flip.
+    turn: probability of one, two or three quarter turns.
     brightness, contrast, saturation: largest change, as a fraction.
     hue: largest turn of the colour circle, in degrees.
     blur, noise: probability of a soft and of a grainy picture.
@@ -91,6 +92,7 @@ class AugmentRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     scale_max: PositiveFloat = 2.0
     flip: Fraction = 0.5
     flip_vertical: Fraction = 0.0
+    turn: Fraction = 0.0
     brightness: Fraction = 0.2
     contrast: Fraction = 0.2
     saturation: Fraction = 0.3
@@ -120,7 +122,7 @@ class LossRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     box: Literal["giou", "diou", "ciou", "smooth-l1", "huber"] = "giou"
     box_weight: NonNegativeFloat = 2.0
     label_smoothing: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.0
-    class_entropy: NonNegativeFloat = 0.0
+    class_entropy: NonNegativeFloat = 1.0
     class_weights: dict[str, PositiveFloat] = {}
 
 
@@ -212,7 +214,8 @@ class PruneRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         others keep; above 1 the expansions, where most of the time goes, are cut deeper.
     round_to: channel counts stay multiples of this.
     max_ratio: most of one layer's channels that may go.
-    finetune: the training run after it, with the unpruned network as teacher.
+    finetune: the training run after it, with the unpruned network as teacher. Keys of its
+        `augment` that a recipe does not name are those of `train.augment`.
     """
 
     input: InputRecipe | None = None

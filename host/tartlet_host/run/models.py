@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tartlet_host import package
+from tartlet_host import golden_pictures, package
 from tartlet_host.dataset.pictures import read_picture
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.evaluate import candidates, latency
@@ -137,7 +137,7 @@ def seal(chosen: Measured, data: Dataset, folder: Path, *, name: str, origin: st
         predictor,
         folder,
         name=name,
-        golden=package.choose_golden(predictor, data),
+        golden=golden_pictures.choose(predictor, data),
         metrics=chosen.validation.figures(),
         provenance={**package.provenance(predictor), **({"labels": origin} if origin else {})},
     )

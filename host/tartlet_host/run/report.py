@@ -103,7 +103,7 @@ def write(data: ReportData, path: Path) -> None:
 
 def render(data: ReportData) -> str:
     """The page as HTML."""
-    # A dozen candidates on one plot say nothing: where it starts from, and what came out.
+    # A dozen curves on one plot say nothing: where it starts from, and what came out.
     named = {each.name for each in data.candidates[:1]} | {data.chosen}
     curves = {each.name: each.metrics.curve for each in data.candidates if each.name in named}
     points = {each.name: (each.latency.p50, each.metrics.map50) for each in data.candidates}
@@ -113,7 +113,7 @@ def render(data: ReportData) -> str:
         data=data,
         reference=data.candidates[0] if data.candidates else None,
         chosen=by_name.get(data.chosen),
-        front=plots.front(points, data.chosen, named=named) if points else "",
+        front=plots.front(points, data.chosen) if points else "",
         curves=plots.precision_recall(curves) if curves else "",
         losses=plots.losses(data.losses) if any(data.losses.values()) else "",
         looks=plots.looks(data.looks) if any(data.looks.values()) else "",

@@ -20,6 +20,7 @@ from tartlet_host.files import write_atomically
 from tartlet_host.model.channels import ChannelCounts, channel_counts, resize_channels
 from tartlet_host.model.detector import Detector, build_detector, channels_last
 from tartlet_host.recipe import Recipe, Stride, from_builtins
+from tartlet_host.train.metadata import read_metadata
 from tartlet_shared.errors import CheckpointCorrupt, TartletError
 
 FORMAT = "tartlet-checkpoint-1"
@@ -120,15 +121,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _description(content: bytes) -> dict[str, object]:
-    # safetensors: 8 bytes of header length, then the header as JSON (the library gives a file's
-    # metadata only for a path, and the file might change between two reads).
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
-        raise ValueError("the file ends within its header")
-    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    if metadata["format"] != FORMAT:
-        raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT!r}")
-    description = json.loads(metadata["tartlet"])
+    description = json.loads(read_metadata(content, FORMAT))
     if not isinstance(description, dict):
         raise TypeError("its description is not an object")
     return description

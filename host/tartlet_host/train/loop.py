@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from tartlet_device import allocator
 from tartlet_host.dataset.loader import training_batches
 from tartlet_host.dataset.sample import Dataset
 from tartlet_host.evaluate.validation import map50_of_network
@@ -151,6 +152,7 @@ def fit(
     """
     settings = settings or recipe.train
     _check(dataset, recipe)
+    allocator.keep_freed_memory()
     device = distributed.device_of(processes)
     mixed = is_mixed(settings, device)
     started = time.monotonic()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from tartlet_host.files import write_atomically
 from tartlet_host.model.detector import Detector
 from tartlet_host.recipe import Recipe, TrainRecipe
 from tartlet_host.train.early_stopping import Look
+from tartlet_host.train.metadata import read_metadata
 from tartlet_host.train.training import Training, Weights
 from tartlet_shared.errors import CheckpointCorrupt, ModelError, TartletError, UsageError
 
@@ -229,14 +229,7 @@ def _of_kind(tensors: Weights, kind: str) -> Weights:
 
 
 def _parse(content: bytes) -> tuple[_Description, Weights]:
-    # safetensors: 8 bytes of header length, then the header as JSON, then the tensors.
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
-        raise ValueError("the file ends within its header")
-    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    if metadata["format"] != FORMAT:
-        raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT!r}")
-    description = msgspec.json.decode(metadata["tartlet"], type=_Description)
+    description = msgspec.json.decode(read_metadata(content, FORMAT), type=_Description)
     return description, safetensors.torch.load(content)
 
 
@@ -246,7 +239,7 @@ def _refuse_another_run(path: Path, theirs: Origin, ours: Origin) -> None:
             raise UsageError(
                 f"the run cannot go on: the {name} is not the one it began with",
                 where=str(path),
-                hint="undo the change, or train anew",
+                hint="undo the change, or train anew into another folder",
             )
 
 

@@ -61,6 +61,18 @@ def test_a_box_follows_its_pixels(view: View) -> None:
         np.testing.assert_allclose(moved.xyxy[0], seen, atol=2.5)
 
 
+@settings(deadline=None)
+@given(st.integers(0, 3))
+def test_a_box_follows_its_pixels_through_turns(turns: int) -> None:
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[4:28, 60:90] = 255
+    turned, pixels = augment.turned(sample([[60, 4, 90, 28]]), picture, turns)
+    assert (turned.width, turned.height) == pixels.shape[1::-1]
+    left, top, right, bottom = (int(edge) for edge in turned.boxes[0])
+    assert pixels[top:bottom, left:right].min() == 255
+    assert np.count_nonzero(pixels) == np.count_nonzero(picture)
+
+
 def test_padding_is_grey() -> None:
     placed = augment.place(FITTED, View(zoom=0.5))
     drawn = augment.render(np.zeros((64, 96, 3), np.uint8), placed, View(zoom=0.5))
@@ -93,4 +105,7 @@ def test_draws_stay_within_the_recipe() -> None:
     drawn = [augment.draw_view(rng, recipe) for _ in range(200)]
     assert all(0.5 <= view.zoom <= 1.5 for view in drawn)
     assert not any(view.flip or view.flip_vertical for view in drawn)
+    assert not any(augment.draw_turns(rng, recipe) for _ in range(200))
+    often = AugmentRecipe(turn=0.5)
+    assert {augment.draw_turns(rng, often) for _ in range(200)} == {0, 1, 2, 3}
     assert len({view.zoom for view in drawn}) == 200

@@ -23,6 +23,7 @@ NOTHING = AugmentRecipe(
 )
 EVERYTHING = AugmentRecipe(
     flip_vertical=0.5,
+    turn=0.5,
     hue=10.0,
     blur=0.5,
     noise=0.5,

@@ -59,6 +59,20 @@ def test_what_is_pasted_is_there_and_covers_nothing(seed: int, count: int, scale
     assert (shared <= LARGEST_OVERLAP * np.minimum(area[:, None], area[None, :]) * 1.01).all()
 
 
+@pytest.mark.parametrize(("flip", "mirrored"), [(0.0, False), (1.0, True)])
+def test_a_copy_is_mirrored_only_where_the_recipe_mirrors(flip: float, mirrored: bool) -> None:
+    target = sample(BOXES[1:])
+    original = picture_of(target)
+    original[30:90, 115:130] = [220, 20, 20]  # the right half is red
+    made, picture = paste(
+        target, donors_of(target), lambda _: original, np.random.default_rng(3), flip=flip
+    )
+    left, top, right, bottom = made.boxes[1].round().astype(int)
+    row = picture[(top + bottom) // 2, left:right]
+    green = row[len(row) // 4, 1], row[3 * len(row) // 4, 1]
+    assert (green[0] < green[1]) == mirrored
+
+
 @pytest.mark.parametrize(
     ("boxes", "ignore", "rows"),
     [

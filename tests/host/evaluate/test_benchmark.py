@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from tartlet_host import cli
-from tartlet_host.commands.bench import conditions
+from tartlet_host.commands.bench import in_words
 from tartlet_host.evaluate import benchmark
-from tartlet_host.evaluate.benchmark import Outcome
 from tartlet_host.model.detector import build_detector
 from tartlet_host.recipe import InputRecipe, ModelRecipe, Recipe
 from tartlet_host.remote import probe
 from tartlet_host.train import checkpoint
 from tartlet_shared import errors
+from tartlet_shared.benchmark_messages import Conditions
 
 BRIGHT = Path(__file__).parents[2] / "golden" / "device" / "bright_int8.tflite"
 
@@ -114,7 +114,16 @@ def test_heat_and_power_in_words(
     load: float | None,
     lines: list[str],
 ) -> None:
-    said = conditions(Outcome({}, "a Pi", 1, *heat, throttled, load))
+    before, highest = heat
+    said = in_words(
+        Conditions(
+            machine="a Pi",
+            temperature_c=before,
+            highest_c=highest,
+            throttled=throttled,
+            load=load,
+        )
+    )
     assert len(said) == len(lines)
     for line, words in zip(said, lines, strict=True):
         assert words in line

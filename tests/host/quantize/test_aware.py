@@ -10,41 +10,19 @@ import pytest
 import torch
 
 from tartlet_host.dataset.sample import Dataset
-from tartlet_host.model.detector import Detector, build_detector
+from tartlet_host.model.detector import build_detector
 from tartlet_host.model.layers import set_folded
 from tartlet_host.quantize import aware
 from tartlet_host.quantize.aware import ActivationQuantizer, WeightQuantizer
-from tartlet_host.recipe import (
-    FinetuneRecipe,
-    InputRecipe,
-    ModelRecipe,
-    PruneRecipe,
-    QuantizeRecipe,
-    Recipe,
-)
+from tartlet_host.recipe import FinetuneRecipe, PruneRecipe, QuantizeRecipe
+from tests.small_network import SMALL, settled
 
-RECIPE = Recipe(
-    name="small",
-    labels=("square",),
-    input=InputRecipe(64, 96),
-    model=ModelRecipe(
-        backbone="separable", width=0.25, strides=(8, 16), neck_channels=8, pretrained=False
-    ),
+RECIPE = msgspec.structs.replace(
+    SMALL,
+    model=msgspec.structs.replace(SMALL.model, backbone="separable"),
     prune=PruneRecipe(finetune=FinetuneRecipe(batch_size=2)),
     quantize=QuantizeRecipe(aware_steps=3),
 )
-
-
-def small() -> Detector:
-    """Untrained, with statistics that let signals through."""
-    torch.manual_seed(0)
-    detector = build_detector(RECIPE).train()
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-    with torch.no_grad():
-        detector(torch.rand(4, 3, 64, 96) * 2 - 1)
-    return detector.eval()
 
 
 def test_weights_have_255_values_per_channel() -> None:
@@ -132,7 +110,7 @@ def test_nothing_stays_behind(backbone: str) -> None:
 
 
 def test_the_average_of_the_weights_has_ranges_of_its_own() -> None:
-    detector = small()
+    detector = settled(RECIPE)
     aware.simulate(detector)
     average = copy.deepcopy(detector).eval()
     detector.train()(torch.rand(1, 3, 64, 96) * 100)
@@ -145,7 +123,7 @@ def test_the_average_of_the_weights_has_ranges_of_its_own() -> None:
 
 
 def test_folded_and_unfolded_round_alike() -> None:
-    detector = small()
+    detector = settled(RECIPE)
     aware.simulate(detector)
     picture = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
@@ -168,7 +146,7 @@ def test_folded_and_unfolded_round_alike() -> None:
 def test_training_aware_ends_as_a_float_network_with_other_weights(
     make_squares: Callable[..., Dataset],
 ) -> None:
-    detector = small()
+    detector = settled(RECIPE)
     before = {name: value.clone() for name, value in detector.state_dict().items()}
     seen: list[int] = []
     fitted = aware.train_aware(

@@ -27,6 +27,7 @@ from tartlet_host.recipe import InputRecipe, ModelRecipe, QuantizeRecipe, Recipe
 from tartlet_host.train import checkpoint
 from tartlet_shared.errors import CheckpointCorrupt, ConversionFailed
 from tartlet_shared.manifest import Preprocessing
+from tests.small_network import settled
 
 RECIPE = Recipe(
     name="small",
@@ -38,14 +39,8 @@ RECIPE = Recipe(
 
 def saved(folder: Path, *, spoil: float | None = None) -> Path:
     """A checkpoint of a small untrained network, whose scores are not all alike."""
-    torch.manual_seed(1)
-    detector = build_detector(RECIPE).train()
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # statistics of all that follows, so that signals get through
+    detector = settled(RECIPE, seed=1)
     with torch.no_grad():
-        detector(torch.rand(8, 3, 64, 96) * 2 - 1)
-        detector.eval()
         for head in detector.heads:
             head.get_parameter("score.weight").normal_(std=0.3)
             head.get_parameter("score.bias").fill_(-1.0)

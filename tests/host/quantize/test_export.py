@@ -18,25 +18,16 @@ from tartlet_host.dataset.sample import Dataset
 from tartlet_host.model.detector import build_detector
 from tartlet_host.quantize import conversion, export, litert
 from tartlet_host.quantize.conversion import ModelFile
-from tartlet_host.recipe import InputRecipe, ModelRecipe, Recipe
 from tartlet_host.train import checkpoint
 from tartlet_shared.errors import CheckpointCorrupt, ConversionFailed
-
-RECIPE = Recipe(
-    name="small",
-    labels=("square",),
-    input=InputRecipe(64, 96),
-    model=ModelRecipe(
-        backbone="plain", width=0.25, strides=(8, 16), neck_channels=8, pretrained=False
-    ),
-)
+from tests.small_network import SMALL
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    checkpoint.save(path, build_detector(RECIPE).eval(), RECIPE, metrics={})
+    checkpoint.save(path, build_detector(SMALL).eval(), SMALL, metrics={})
     return path
 
 

@@ -6,43 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
-from tartlet_host.model.detector import Detector, build_detector
+from tartlet_host.model.detector import Detector
 from tartlet_host.quantize import conversion, gate, layer_errors
 from tartlet_host.quantize.calibration import Calibration
 from tartlet_host.quantize.conversion import ModelFile
-from tartlet_host.recipe import InputRecipe, ModelRecipe, QuantizeRecipe, Recipe
+from tartlet_host.recipe import InputRecipe, QuantizeRecipe
 from tartlet_host.train import checkpoint
 from tartlet_shared.errors import ParityFailed
 from tartlet_shared.manifest import Preprocessing
+from tests.small_network import SMALL, settled
 
-RECIPE = Recipe(
-    name="hard",
-    labels=("square",),
+RECIPE = msgspec.structs.replace(
+    SMALL,
     input=InputRecipe(64, 64),
-    model=ModelRecipe(
-        backbone="plain", width=0.25, strides=(8,), neck_channels=8, pretrained=False
-    ),
+    model=msgspec.structs.replace(SMALL.model, strides=(8,)),
 )
 
 
 def network() -> Detector:
     """Untrained, with statistics that let signals through and scores that differ."""
-    torch.manual_seed(1)
-    detector = build_detector(RECIPE).train()
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
+    detector = settled(RECIPE, seed=1)
     with torch.no_grad():
-        detector(torch.rand(8, 3, 64, 64) * 2 - 1)
         detector.heads[0].get_parameter("score.weight").normal_(std=0.3)
         detector.heads[0].get_parameter("box.weight").normal_(std=0.1)
         for name in ("score.bias", "box.bias"):
             detector.heads[0].get_parameter(name).zero_()  # signal is what varies
-    return detector.eval()
+    return detector
 
 
 def hard_range(detector: Detector) -> tuple[str, ...]:

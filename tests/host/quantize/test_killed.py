@@ -12,19 +12,11 @@ import torch
 from tartlet_host.model.detector import build_detector
 from tartlet_host.quantize import conversion
 from tartlet_host.quantize.calibration import Calibration
-from tartlet_host.recipe import InputRecipe, ModelRecipe, Recipe
 from tartlet_host.train import checkpoint
 from tartlet_shared.errors import ConversionFailed
 from tartlet_shared.manifest import Preprocessing
+from tests.small_network import SMALL
 
-RECIPE = Recipe(
-    name="small",
-    labels=("square",),
-    input=InputRecipe(64, 64),
-    model=ModelRecipe(
-        backbone="plain", width=0.25, strides=(8,), neck_channels=8, pretrained=False
-    ),
-)
 FIRST = b"the file of an earlier conversion"
 # A worker that ends like a power cut: in the middle of writing, or just before a file is renamed.
 KILLED = """
@@ -61,9 +53,9 @@ def test_a_killed_conversion_leaves_whole_files_only(
 ) -> None:
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    checkpoint.save(path, build_detector(RECIPE).eval(), RECIPE, metrics={})
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    pictures = Calibration(pixels, Preprocessing(width=64, height=64))
+    checkpoint.save(path, build_detector(SMALL).eval(), SMALL, metrics={})
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    pictures = Calibration(pixels, Preprocessing(width=96, height=64))
     folder = tmp_path / "out"
     folder.mkdir()
     names = ("small-float.onnx", "small-int8.onnx")

@@ -22,19 +22,11 @@ from tartlet_host.recipe import load_recipe
 from tartlet_host.train.distributed import ALONE, any_of, average, from_first, joined
 from tartlet_host.train.loop import fit
 from tartlet_shared.errors import ConfigError
+from tests.command_line import SMALL
 
-RECIPE = """
-name = "squares"
-labels = ["square"]
-[input]
-height = 64
-width = 96
-[model]
-backbone = "plain"
-width = 0.25
-pretrained = false
-strides = [8, 16]
-neck_channels = 16
+RECIPE = (
+    SMALL
+    + """
 [train]
 steps = 6
 batch_size = 4
@@ -44,6 +36,7 @@ optimizer = "{optimizer}"
 freeze_normalization_after = {norm}
 freeze_backbone_normalization_after = {norm}
 """
+)
 
 
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,24 +17,17 @@ import pytest
 
 from tartlet_host.dataset import coco
 from tartlet_host.dataset.sample import Dataset
+from tests.command_line import SMALL
 
-RECIPE = """
-name = "squares"
-labels = ["square"]
-[input]
-height = 64
-width = 96
-[model]
-backbone = "plain"
-width = 0.25
-pretrained = false
-strides = [8, 16]
-neck_channels = 16
+RECIPE = (
+    SMALL
+    + """
 [train]
 steps = 160
 batch_size = 2
 checkpoint_every = 7
 """
+)
 
 
 Start = Callable[..., subprocess.Popen[str]]
