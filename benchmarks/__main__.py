@@ -16,14 +16,19 @@ import benchmarks
 from benchmarks.row import Row
 from tartlet_host.files import write_atomically
 
-NOT_BENCHMARKS = ("__main__", "row", "models", "newest", "yolo_export")
+HELPERS = (
+    *("__main__", "bare", "event_writer", "footage", "log_kills", "models", "newest", "row"),
+    *("push_steps", "soak", "store_faults", "yolo_export"),
+)
+LONG = ("event_kills", "message_kills", "push_faults", "rubbish")
+"""Minutes each, or they need root and strace; only run by name."""
 OUTPUT = Path("runs/bench.json")
 
 
 def main(names: list[str]) -> int:
     """Run the benchmarks named, or all; the exit code is 1 when a goal is missed."""
     found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    chosen = names or [name for name in found if name not in NOT_BENCHMARKS]
+    chosen = names or [name for name in found if name not in (*HELPERS, *LONG)]
     rows: list[Row] = []
     for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.row import Row
+from tartlet_device import allocator
 from tartlet_host.dataset.loader import Batch, training_batches
 from tartlet_host.dataset.sample import Dataset, Sample
 from tartlet_host.model.detector import build_detector, channels_last
@@ -46,6 +47,7 @@ HEAVY = AugmentRecipe(
 def run() -> list[Row]:
     """One row for the default augmentation, one with everything on."""
     torch.set_num_threads(THREADS)
+    allocator.keep_freed_memory()  # as training does
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         dataset = made_pictures(Path(folder), PICTURES)

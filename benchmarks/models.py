@@ -12,8 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.newest import newest_run
+from tartlet_device.pictures import decode_picture
 from tartlet_device.preprocess import Picture
+from tartlet_host import package, runs
+from tartlet_host.evaluate.predictor import open_predictor
 from tartlet_host.recipe import Recipe, load_recipe
+from tartlet_shared import bundle, errors
+from tartlet_shared.bundle import Bundle
 
 RECIPE = Path("models/people/recipe.toml")
 PARENT = "parent-float.tflite"
@@ -62,6 +67,47 @@ def models() -> Iterator[Models]:
     with tempfile.TemporaryDirectory() as folder:
         _make(recipe, Path(folder))
         yield Models(Path(folder), recipe.labels, "untrained")
+
+
+def parent_bundle(folder: Path) -> Bundle:
+    """The unpruned float model."""
+    with models() as made:
+        packaged = made.folder / "bundle"
+        golden = _golden(bundle.open_bundle(packaged)) if packaged.is_dir() else [picture()]
+        predictor = open_predictor(made.parent, labels=made.labels)
+        return package.build_bundle(
+            predictor, folder / "parent-bundle", name="parent", golden=golden
+        )
+
+
+def _golden(packaged: Bundle) -> list[Picture]:
+    return [
+        decode_picture((packaged.folder / each.picture).read_bytes(), where=each.picture)
+        for each in packaged.manifest.golden
+    ]
+
+
+def litert_bundle(folder: Path) -> Bundle:
+    """The newest run's, or one of an untrained model, which sees something in noise."""
+    found = trained_litert_bundle(folder)
+    return _packaged(folder, [picture()]) if found is None else found
+
+
+def trained_litert_bundle(folder: Path) -> Bundle | None:
+    """The newest run's bundle; where that is not for LiteRT, one of its TFLite model; None without
+    any run.
+    """
+    try:
+        found = bundle.open_bundle(runs.latest("bundle"))
+    except errors.UsageError:
+        return None
+    return found if found.manifest.runtime == "litert" else _packaged(folder, _golden(found))
+
+
+def _packaged(folder: Path, golden: list[Picture]) -> Bundle:
+    with models() as made:
+        predictor = open_predictor(made.pruned("litert"), labels=made.labels)
+        return package.build_bundle(predictor, folder / "bundle", name="benchmark", golden=golden)
 
 
 def picture() -> Picture:

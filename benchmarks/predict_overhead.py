@@ -12,9 +12,9 @@ import cv2
 from benchmarks.row import Row
 from tartlet_device.config import ReplaySettings
 from tartlet_host.remote import probe, rollout
-from tartlet_host.remote.client import Client
 from tartlet_host.remote.embedded import EmbeddedDevice
 from tartlet_host.remote.session import open_session
+from tartlet_shared.client import Client
 
 GOAL_MS = 5.0
 _SIZE = (768, 576)  # pixels of the camera
