@@ -20,5 +20,6 @@ PI = Facts(
     installed="",
     version="",
     active=False,
+    network=False,
     refusal="",
 )

@@ -136,10 +136,17 @@ class Relay:
     Args:
         port: on loopback, where to pass bytes to.
         limit: bytes from the client after which it cuts; None for never.
+        answer_limit: bytes to the client, of each connection, after which that one is cut.
+
+    Attributes:
+        cuts: connections that were cut for their answers.
     """
 
-    def __init__(self, port: int, limit: int | None = None) -> None:
-        self.passed = 0
+    def __init__(
+        self, port: int, limit: int | None = None, answer_limit: int | None = None
+    ) -> None:
+        self.passed = self.cuts = 0
+        self._answer_limit = answer_limit
         self._limit = limit
         self._behind = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -175,8 +182,13 @@ class Relay:
                 thread.start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
+        answered = 0
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
+                answered += 0 if counts else len(data)
+                if self._answer_limit is not None and answered > self._answer_limit:
+                    self.cuts += 1
+                    break
                 if counts:
                     self.passed += len(data)
                     if self._limit is not None and self.passed > self._limit:
@@ -197,10 +209,10 @@ class Relay:
 def relay() -> Iterator[Callable[..., Relay]]:
     """Starts relays; ended after the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda port, limit=None: stack.enter_context(Relay(port, limit))
+        yield lambda *limits: stack.enter_context(Relay(*limits))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def helpers() -> type[Helpers]:
     """The functions above; a conftest cannot be imported."""
     return Helpers

@@ -58,7 +58,7 @@ def test_a_file_that_the_device_has_is_not_sent(steady: EmbeddedDevice, bundle: 
         assert sent == []
         result = session.client.benchmark(asked, runs=1, threads=2)
     assert [each.failure for each in result.timings] == [None, None]
-    assert result.threads == 2
+    assert result.conditions.threads == 2
 
 
 def test_what_was_sent_for_nothing_is_no_obstacle(embedded: EmbeddedDevice) -> None:

@@ -48,7 +48,8 @@ def test_the_way_from_push_to_rollback(
     assert {each["file"] for each in planned["uploads"]} == {"model.onnx", "spots.png"}
     assert as_json(run, embedded, "status")["model"] is None
 
-    pushed = as_json(run, embedded, "push", bundle.folder)
+    pushed = as_json(run, embedded, "push", bundle.folder, "--confirm", 1)
+    assert pushed["confirmed"]
     assert (pushed["serves"], pushed["files_sent"]) == (True, 2)
     assert pushed["self_test"]["detections"] == 2
 
@@ -60,8 +61,12 @@ def test_the_way_from_push_to_rollback(
     assert (stored["serves"], stored["files_sent"]) == (False, 1)
     assert as_json(run, embedded, "status")["model"]["digest"] == bundle.digest
 
-    other = as_json(run, embedded, "push", large_bundle.folder)
+    other = as_json(run, embedded, "push", large_bundle.folder, "--no-wait")
     assert (other["files_sent"], other["previous"]) == (0, bundle.digest)
+    assert not other["confirmed"]
+    standing = as_json(run, embedded, "status")["standing"]
+    assert (standing["digest"], standing["period_s"]) == (large_bundle.digest, 60)
+    assert not as_json(run, embedded, "push", large_bundle.folder, "--no-wait")["confirmed"]
 
     back = as_json(run, embedded, "rollback")
     assert (back["digest"], back["previous"]) == (bundle.digest, large_bundle.digest)
@@ -140,9 +145,22 @@ def test_doctor_looks_at_the_laptop_and_the_device(
     states = {(each["subject"], each["name"]): each["state"] for each in checks}
     assert states["laptop", "python"] == "ok"
     assert states["demo", "connection"] == "ok"
+    assert states["demo", "version"] == states["demo", "camera"] == states["demo", "store"] == "ok"
     assert states["demo", "model"] == "warning"
     shared_only = as_json(run, shared, "doctor", "--laptop")
     assert {each["subject"] for each in shared_only} == {"laptop"}
+
+
+def test_doctor_looks_at_a_device_without_a_daemon(
+    embedded: EmbeddedDevice, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_LIBRARIES", {"json": (True, "tests")})
+    embedded.stop_daemon()
+    code, out, _ = run(embedded.config_dir, "doctor", "--json")
+    assert code == 1
+    states = {each["name"]: each["state"] for each in json.loads(out) if each["subject"] == "demo"}
+    assert states["connection"] == states["daemon"] == "failed"
+    assert states["camera"] == states["cv2"] == "ok"
 
 
 def _no_daemon(embedded: EmbeddedDevice) -> None:

@@ -169,10 +169,16 @@ def test_trust_accepts_the_new_key_of_a_known_device(
     path = tmp_path / "devices.toml"
     inventory.save(path, {"pi": old})
     assert run(tmp_path, "status", "pi")[0] == errors.HostKeyChanged.exit_code
-    code, _, err = run(tmp_path, "device", "trust", "pi")
+    for words in (("pi",), ("pi", "--yes")):
+        code, _, err = run(tmp_path, "device", "trust", *words)
+        assert code == errors.HostKeyChanged.exit_code
+        assert OTHER.fingerprint in err
+        assert shared.ssh.host_key.fingerprint in err
+        assert "--replace" in err
+    code, _, err = run(tmp_path, "device", "trust", "pi", "--replace")
     assert code == errors.HostKeyUnknown.exit_code  # nobody is here to be asked
     assert inventory.load(path)["pi"] == old
-    code, _, err = run(tmp_path, "device", "trust", "pi", "--yes")
+    code, _, err = run(tmp_path, "device", "trust", "pi", "--replace", "--yes")
     assert code == 0
     assert OTHER.fingerprint in err
     assert shared.ssh.host_key.fingerprint in err

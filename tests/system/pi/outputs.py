@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tartlet_device import preprocess
-from tartlet_device.detector import Detector
+from tartlet_device import preprocess, runtime
+from tartlet_device.detector import Detector, Loading
 from tartlet_device.pictures import decode_picture
 from tartlet_shared.bundle import open_bundle
 
 
-def compute(folder: Path) -> dict[str, NDArray[Any]]:
+def compute(folder: Path, load: Loading = runtime.load) -> dict[str, NDArray[Any]]:
     """By "picture/output"; the type and shape of the model's output tensors."""
     bundle = open_bundle(folder)
-    detector = Detector.open(bundle, threads=1)
+    detector = Detector.open(bundle, threads=1, load=load)
     found = {}
     for number, golden in enumerate(bundle.manifest.golden):
         picture = decode_picture((folder / golden.picture).read_bytes(), where=golden.picture)

@@ -7,20 +7,18 @@ layer in another way, so output tensors are compared with those.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tartlet_device import health
 from tartlet_device.detector import Detector
 from tartlet_device.pictures import decode_picture
-from tartlet_device.runtime import litert
+from tartlet_device.runtime import Runtime, load
+from tartlet_device.runtime.litert import LiteRtRuntime
 from tartlet_host.remote.session import open_session
 from tartlet_shared.bundle import Bundle, open_bundle
 from tartlet_shared.detections import Detections
@@ -30,6 +28,7 @@ from tests.system.pi import outputs
 from tests.system.virtual_pi.instance import VirtualPi
 
 _STORE = "/var/lib/tartlet/bundles"
+_Found = tuple[tuple[float, float, float, float], float, int]  # box, score, class
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,8 @@ class Parity:
         box_px: between the edges of boxes, pixels of the picture.
         score: between scores.
         close: share of the detections within 1 pixel and 0.02.
-        unmatched: detections that only one of the two sides has.
+        unmatched: detections that only one of the two sides has, clear of the score threshold.
+        faint: the same, so close to the threshold that rounding decides.
     """
 
     pictures: int
@@ -54,6 +54,7 @@ class Parity:
     score: float
     close: float
     unmatched: int
+    faint: int
 
 
 def measure(pi: VirtualPi | RealPi, bundle: Bundle, *, reference_kernels: bool) -> Parity:
@@ -68,17 +69,17 @@ def measure(pi: VirtualPi | RealPi, bundle: Bundle, *, reference_kernels: bool) 
     script = Path(outputs.__file__).read_text()
     command = f"/opt/tartlet/bin/python - {_STORE}/{bundle.digest}"
     there = outputs.read(pi.run(command, stdin=script).stdout)
-    with _reference_kernels() if reference_kernels else contextlib.nullcontext():
-        here = outputs.compute(bundle.folder)
+    here = outputs.compute(bundle.folder, _on_reference_kernels if reference_kernels else load)
     assert there.keys() == here.keys()
     differences = [_steps(there[name], here[name]) for name in here]
     pairs: list[tuple[float, float]] = []
-    unmatched = 0
+    single: list[float] = []  # how far the others are above the threshold
+    thresholds = bundle.manifest.decoding.thresholds(len(bundle.manifest.labels))
     with open_session(pi.device) as session:
         for mine, theirs in _detections(bundle, session.client):
-            found = list(_pairs(mine, theirs))
-            unmatched += len(mine) + len(theirs) - 2 * len(found)
+            found, others = _matched(mine, theirs)
             pairs += found
+            single += [score - thresholds[class_id] for _, score, class_id in others]
     return Parity(
         pictures=len(bundle.manifest.golden),
         detections=len(pairs),
@@ -87,18 +88,15 @@ def measure(pi: VirtualPi | RealPi, bundle: Bundle, *, reference_kernels: bool) 
         box_px=max(box for box, _ in pairs),
         score=max(score for _, score in pairs),
         close=sum(box <= 1 and score <= 0.02 for box, score in pairs) / len(pairs),
-        unmatched=unmatched,
+        unmatched=sum(above >= health.SCORE_MARGIN for above in single),
+        faint=sum(above < health.SCORE_MARGIN for above in single),
     )
 
 
-def _reference_kernels() -> AbstractContextManager[object]:
-    """TFLite models that are loaded inside of it run on the reference kernels."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    interpreter = functools.partial(
-        Interpreter, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-    )
-    return mock.patch.object(litert, "_library", return_value=("reference", interpreter))
+def _on_reference_kernels(path: Path, runtime: str, /, *, threads: int | None) -> Runtime:
+    if runtime != "litert":
+        return load(path, runtime, threads=threads)
+    return LiteRtRuntime(path, threads=threads, reference_kernels=True)
 
 
 def _steps(there: NDArray[Any], here: NDArray[Any]) -> NDArray[np.float64]:
@@ -120,17 +118,21 @@ def _detections(bundle: Bundle, client: Any) -> Any:
         yield mine, theirs
 
 
-def _pairs(mine: Detections, theirs: Detections) -> Any:
-    """Distances of the detections that belong together: box in pixels, score."""
-    left = list(theirs)
-    for box, score, class_id in mine:
-        same = [each for each in left if each[2] == class_id]
-        if not same:
+def _matched(
+    mine: Detections, theirs: Detections
+) -> tuple[list[tuple[float, float]], list[_Found]]:
+    """Distances of the detections that belong together, box in pixels and score; and the others."""
+    pairs, alone, left = [], [], list(theirs)
+    for each in mine:
+        box, score, class_id = each
+        same = [other for other in left if other[2] == class_id]
+        nearest = min(same, key=lambda other: _edge_distance(box, other[0]), default=None)
+        if nearest is None or _edge_distance(box, nearest[0]) >= 10:
+            alone.append(each)
             continue
-        nearest = min(same, key=lambda other: _edge_distance(box, other[0]))
-        if _edge_distance(box, nearest[0]) < 10:
-            left.remove(nearest)
-            yield _edge_distance(box, nearest[0]), abs(score - nearest[1])
+        left.remove(nearest)
+        pairs.append((_edge_distance(box, nearest[0]), abs(score - nearest[1])))
+    return pairs, alone + left
 
 
 def _edge_distance(box: tuple[float, ...], other: tuple[float, ...]) -> float:

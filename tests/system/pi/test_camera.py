@@ -52,7 +52,7 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 120) -> Any:
 def _serving(pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker) -> None:
     """A model serves, whichever test comes first."""
     if laptop.ask("status")["model"] is None:
-        laptop.ask("push", make_bundle("serving"))
+        laptop.ask("push", make_bundle("serving"), "--confirm", 0)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_full_photos_do_not_stop_the_stream(
     make_bundle: BundleMaker,
     configure: Callable[[str], None],
 ) -> None:
-    laptop.ask("push", make_bundle("photos"))
+    laptop.ask("push", make_bundle("photos"), "--confirm", 0)
     configure('photo = "full"\nrate = 10.0')
     wait_for(lambda: not camera_error(laptop))
     taken = []
@@ -151,13 +151,13 @@ def test_full_photos_do_not_stop_the_stream(
 def test_the_camera_is_opened_again_for_a_model_of_another_size(
     pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
 ) -> None:
-    laptop.ask("push", make_bundle("before"))
+    laptop.ask("push", make_bundle("before"), "--confirm", 0)
     pi.run("sudo systemctl stop tartlet; sudo rm -f /var/lib/tartlet/serving.json")
     since = pi.run("date +%s; sudo systemctl start tartlet").stdout.strip()
     wait_for(lambda: not camera_error(laptop))  # without a model
     journal = f"sudo journalctl -u tartlet --since=@{since}"
     assert "opened again" not in pi.run(journal).stdout
-    laptop.ask("push", make_bundle("after"))
+    laptop.ask("push", make_bundle("after"), "--confirm", 0)
     assert laptop.ask("predict", "--no-picture")["frame"]
     wait_for(lambda: "opened again, to fit the model" in pi.run(journal).stdout)
     assert laptop.ask("predict", "--no-picture")["frame"]

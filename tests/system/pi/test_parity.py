@@ -23,13 +23,8 @@ WORLDS = [
     pytest.param(("bookworm", "cortex-a72", "tflite-runtime"), id="bookworm-a72"),
 ]
 
-STEPS = {
-    "litert": 1,
-    # On x86 without VNNI, products of 8 bits are added in pairs to 16 bits, which can overflow; ARM
-    # has no such instruction. It was 2 while ONNX Runtime found the ranges itself; why ours make it
-    # 5, with the same boxes and scores 0.005 apart, is not known yet.
-    "onnx": 5,
-}
+# tflite-runtime's own kernels may round a half in another way than the reference's.
+STEPS = {"litert": 1, "onnx": 0}
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +58,13 @@ def test_it_sees_what_the_laptop_sees(
     installed = laptop.ask("status")["runtimes"]
     assert expected in installed["litert"]
     for runtime, library in installed.items():
-        assert laptop.ask("push", trained[runtime].folder)["serves"]
+        assert laptop.ask("push", trained[runtime].folder, "--confirm", 0)["serves"]
         fallback = "tflite-runtime" in library
         measured = parity.measure(pi, trained[runtime], reference_kernels=fallback)
         print(f"{pi.device.name}, {library}: {measured}")
         assert measured.detections >= 5
         assert measured.unmatched == 0
+        assert fallback or measured.faint == 0
         assert measured.steps <= STEPS[runtime]
         # Where two neighbouring cells have the same score, rounding decides whose box is kept.
         assert measured.close >= (0.8 if fallback else 1)

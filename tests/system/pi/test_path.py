@@ -10,9 +10,10 @@ from typing import Any
 import cv2
 import pytest
 
+from tartlet_shared import errors
 from tests.hardware.real_pi import RealPi
 from tests.system.pi import spots
-from tests.system.pi.installed import main_process
+from tests.system.pi.installed import add, main_process
 from tests.system.pi.laptop import Laptop
 from tests.system.virtual_pi import instance
 from tests.system.virtual_pi.instance import VirtualPi
@@ -47,7 +48,7 @@ def test_from_push_to_rollback(
     pi: VirtualPi | RealPi, laptop: Laptop, make_bundle: BundleMaker, tmp_path: Path
 ) -> None:
     first, second = make_bundle("first"), make_bundle("second")
-    pushed = laptop.ask("push", first)
+    pushed = laptop.ask("push", first, "--confirm", 0)
     assert pushed["serves"]
     assert pushed["self_test"]["detections"] >= 1
     assert sees_the_scene(pi, laptop)
@@ -60,11 +61,41 @@ def test_from_push_to_rollback(
         assert picture.shape == (720, 1280, 3)
         assert picture[280, 400].mean() > 200 > 60 > picture[280, 900].mean()
 
-    assert laptop.ask("push", second)["serves"]
+    assert laptop.ask("push", second, "--confirm", 0)["serves"]
     assert serving(laptop) == "second"
     laptop.ask("rollback")
     assert serving(laptop) == "first"
     assert sees_the_scene(pi, laptop)
+
+
+def test_only_what_a_trusted_key_signed_is_taken(
+    pi: VirtualPi | RealPi, laptop: Laptop, make_bundle: BundleMaker
+) -> None:
+    laptop.ask("key", "new")
+    first, second = make_bundle("signed"), make_bundle("unsigned")
+    laptop.ask("push", first, "--sign", "--confirm", 0)
+    laptop.ask("key", "trust", pi.device.name)
+    stranger = Laptop(laptop.config_dir.with_name("stranger"))
+    add(stranger, pi.device)
+    refused = stranger.run("push", second, "--confirm", 0)
+    assert refused.returncode == errors.BundleUntrusted.exit_code, refused.stderr
+    assert serving(laptop) == "signed"
+    laptop.ask("push", second, "--confirm", 0)  # signed on the way
+    assert serving(laptop) == "unsigned"
+    laptop.ask("key", "forget", pi.device.name, "--all")
+    stranger.ask("push", first, "--confirm", 0)
+
+
+def test_with_a_restricted_key(
+    pi: VirtualPi | RealPi, laptop: Laptop, make_bundle: BundleMaker
+) -> None:
+    made = laptop.ask("device", "restrict", pi.device.name)
+    assert "tartlet-device gate" in pi.run("cat ~/.ssh/authorized_keys").stdout
+    laptop.ask("push", make_bundle("restricted"), "--confirm", 0)
+    assert serving(laptop) == "restricted"
+    assert sees_the_scene(pi, laptop)
+    assert laptop.ask("device", "restrict", pi.device.name) == made
+    pi.run("sed -i '/tartlet-device gate/d' ~/.ssh/authorized_keys")
 
 
 @pytest.mark.virtual
@@ -73,8 +104,8 @@ def test_a_daemon_that_is_killed_while_a_model_is_pushed(
     pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker, moment: float
 ) -> None:
     old, new = make_bundle("old"), make_bundle("new")
-    laptop.ask("push", old)
-    push = laptop.start("push", new)
+    laptop.ask("push", old, "--confirm", 0)
+    push = laptop.start("push", new, "--confirm", 0)
     time.sleep(moment)
     pi.run("sudo systemctl kill --signal=KILL tartlet")
     push.communicate(timeout=300)
@@ -82,14 +113,14 @@ def test_a_daemon_that_is_killed_while_a_model_is_pushed(
     assert serving(laptop) in ({"new"} if push.returncode == 0 else {"old", "new"})
     assert sees_the_scene(pi, laptop)
     # And nothing of it is in the way of the next push.
-    assert laptop.ask("push", new)["serves"]
+    assert laptop.ask("push", new, "--confirm", 0)["serves"]
 
 
 @pytest.mark.virtual
 def test_the_watchdog_restarts_a_daemon_that_hangs(
     pi: VirtualPi, laptop: Laptop, make_bundle: BundleMaker
 ) -> None:
-    laptop.ask("push", make_bundle("watched"))
+    laptop.ask("push", make_bundle("watched"), "--confirm", 0)
     folder = "/run/systemd/system/tartlet.service.d"
     pi.run(
         f"sudo mkdir -p {folder}; printf '[Service]\\nWatchdogSec=4\\n' | sudo tee {folder}/t.conf"
@@ -122,7 +153,7 @@ def test_the_committed_model_serves_after(
     make_bundle: BundleMaker,
     interrupt: Callable[[VirtualPi], None],
 ) -> None:
-    laptop.ask("push", make_bundle("before"))
+    laptop.ask("push", make_bundle("before"), "--confirm", 0)
     interrupt(pi)
     assert serving(laptop) == "before"
     assert sees_the_scene(pi, laptop)

@@ -123,11 +123,25 @@ def test_a_second_run_changes_nothing(pi: VirtualPi, tmp_path: Path) -> None:
     assert pi.run("ls -d /var/tmp/tartlet-setup.*", check=False).stdout == ""
 
 
+def test_the_network_is_given_and_taken(pi: VirtualPi, tmp_path: Path) -> None:
+    laptop = laptop_for(pi, tmp_path)
+    asked = "systemctl show -P PrivateNetwork -P RestrictAddressFamilies tartlet"
+    alone = pi.run(asked).stdout
+    assert "yes" in alone
+    given = laptop.ask("device", "setup", pi.name, "--onnx", "--network")
+    assert given["action"] == "installed"
+    assert "no\n" in pi.run(asked).stdout
+    assert "AF_INET6" in pi.run(asked).stdout
+    assert laptop.ask("device", "setup", pi.name, "--onnx")["action"] == "unchanged"
+    assert laptop.ask("device", "setup", pi.name, "--onnx", "--no-network")["action"] == "installed"
+    assert pi.run(asked).stdout == alone
+
+
 def test_an_upgrade_goes_on_after_it_was_killed_while_the_old_version_served(
     pi: VirtualPi, make_bundle: BundleMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laptop = laptop_for(pi, tmp_path)
-    laptop.ask("push", make_bundle("kept"))
+    laptop.ask("push", make_bundle("kept"), "--confirm", 0)
     numpy = pi.run("dpkg-query -W python3-numpy; dpkg -V python3-numpy").stdout
     newer(tmp_path / "newer", monkeypatch)
     kill_when(laptop, pi, "Installing tartlet")
@@ -150,8 +164,9 @@ def test_a_version_that_does_not_start_gives_way_to_the_old_one(
     laptop, before = laptop_for(pi, tmp_path), environments(pi)
     broken = newer(tmp_path / "broken", monkeypatch) / "device/tartlet_device/cli.py"
     text = broken.read_text()
-    assert "daemon.serve(settings)" in text
-    broken.write_text(text.replace("daemon.serve(settings)", "raise SystemExit('broken')"))
+    call = "daemon.serve(LiveConfig(given.config, settings))"
+    assert call in text
+    broken.write_text(text.replace(call, "raise SystemExit('broken')"))
     done = laptop.run("device", "setup", pi.name)
     assert done.returncode == errors.DeviceError.exit_code
     assert "the old one serves again" in done.stderr
@@ -255,9 +270,8 @@ def test_a_runtime_that_crashes_gives_way_to_the_other(
     with instance.running("setup-old", ready.layers, instances) as pi, connected(pi) as connection:
         script = (ROOT / "setup_pi.sh").read_bytes()
         facts = read(connection, script)
-        needed = wheels.prepare(
-            facts, ["tflite", "opencv", "onnx"], ROOT, wheels.cache_dir(), lambda done, total: None
-        )
+        extras = ["tflite", "mqtt", "metrics", "opencv", "onnx"]
+        needed = wheels.prepare(facts, extras, ROOT, wheels.cache_dir(), lambda done, total: None)
         crashing = put_crashing_litert(tmp_path)
         said: list[str] = []
         sent = Wheels(needed.ours, (*needed.libraries, crashing))

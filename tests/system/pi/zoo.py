@@ -21,16 +21,15 @@ from tartlet_shared.bundle import Bundle, open_bundle
 RECIPE = """
 name = "people"
 labels = ["person"]
-[input] # half the footage's size
-height = 288
-width = 384
+[input] # not a whole part of the footage's 768x576
+height = 256
+width = 320
 [train]
 steps = 60 # the network and its int8 conversion are what is compared; its accuracy is not
 frozen_stages = 3
 [train.augment]
 paste = 4
 """
-"""Scaled by another factor than a half, single pixels differ from one processor to the next."""
 RUNTIMES = ("litert", "onnx")
 _ROOT = Path(__file__).parents[3]
 _MADE_BY = (
@@ -38,6 +37,7 @@ _MADE_BY = (
     "host/tartlet_host/model",
     "host/tartlet_host/quantize",
     "host/tartlet_host/train",
+    "host/tartlet_host/golden_pictures.py",
     "host/tartlet_host/package.py",
     "shared/tartlet_shared",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import shutil
 import socket
@@ -315,9 +316,9 @@ def _cgroup(pi: VirtualPi) -> str:
 
 def _remove_cgroup(name: str) -> None:
     for top in (hierarchy / name for hierarchy in _CGROUPS):
-        folders = [each for each in top.rglob("*") if each.is_dir()]
-        for folder in [*sorted(folders, key=lambda each: -len(each.parts)), top]:
-            wait_until(functools.partial(_rmdir, folder), f"{folder} stays")
+        # Not rglob, which fails when a folder goes by itself meanwhile.
+        for folder, _, _ in list(os.walk(top, topdown=False)):
+            wait_until(functools.partial(_rmdir, Path(folder)), f"{folder} stays")
 
 
 def _rmdir(folder: Path) -> bool:

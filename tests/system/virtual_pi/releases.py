@@ -55,7 +55,7 @@ class Release:
     pins: tuple[tuple[str, str], ...] = ()
     native: tuple[str, ...] = _BOOT
     emulated: tuple[str, ...] = _RASPBERRY_PI_OS_LITE
-    archive: tuple[str, ...] = ("python3-venv",)
+    archive: tuple[str, ...] = ("python3-venv", "python3-cryptography")
     picamera2: tuple[str, ...] = ()
     picamera2_pure: tuple[str, ...] = ()
 
