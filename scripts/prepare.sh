@@ -22,6 +22,13 @@ find_python() {
 missing_packages() { # prints the Debian packages that are not there yet
   "$1" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null || echo openssh-server
+  [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null || echo mosquitto
+  # For some tests; without them these are skipped. Ubuntu's chromium is no package of its own.
+  if [ "$(id -u)" -eq 0 ] && grep -qsE '^ID=(debian|raspbian)$' /etc/os-release; then
+    command -v chromium >/dev/null || echo chromium
+    command -v faketime >/dev/null || echo faketime
+    command -v strace >/dev/null || echo strace
+  fi
   # For the tests on a virtual Raspberry Pi, which need root; without it they are skipped.
   [ "$(id -u)-$(uname -m)" = 0-x86_64 ] || return 0
   "$1" tests/system/virtual_pi/needs.py
@@ -58,7 +65,7 @@ pip install --quiet --upgrade 'pip>=25.1'
 pip install --quiet torch==2.13.0
 pip install --quiet --constraint constraints.txt --group dev
 pip install --quiet --constraint constraints.txt --no-build-isolation \
-  --editable shared --editable 'device[litert]' --editable host
+  --editable shared --editable 'device[litert,video,mqtt,metrics]' --editable host
 pip check
 touch "$stamp"
 say "Ready"
