@@ -58,6 +58,8 @@ def _bootstrap(release: Release, root: Path, folder: Path) -> None:
         "--quiet",
         "--architectures=arm64,amd64",
         "--variant=minbase",
+        # It looks for an emulator under Debian's name; ours has another, and needs no copy inside.
+        "--skip=check/qemu",
         '--setup-hook=mkdir -p "$1/etc/apt/preferences.d"',
         f'--setup-hook=cp {preferences} "$1/etc/apt/preferences.d/virtual-pi"',
         # Byte-compiling every package would be most of the time; see the end of `build`.
