@@ -20,7 +20,15 @@ from benchmarks.row import Row
 from tartlet_device.store import Store
 from tartlet_host.remote import probe
 from tartlet_shared import bundle as bundles
-from tartlet_shared import canonical, errors, manifest, messages, signature, wire
+from tartlet_shared import (
+    canonical,
+    errors,
+    manifest,
+    picture_messages,
+    push_messages,
+    signature,
+    wire,
+)
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.signature import PublicKey, TrustedKeys
 
@@ -116,10 +124,10 @@ def _messages() -> tuple[int, int]:
     """How many changed streams were messages all the same, or beginnings of some; how many crashed
     the decoder."""
     whole = [
-        wire.encode(messages.HaveRequest(request_id=1, digest="0" * 64)),
-        wire.encode(messages.OfferRequest(request_id=2, manifest=b"{}" * 100)),
-        wire.encode(messages.PredictRequest(request_id=3, picture=b"\xff\xd8" * 50)),
-        wire.encode(messages.ActivateRequest(request_id=4, digest="a" * 64)),
+        wire.encode(push_messages.HaveRequest(request_id=1, digest="0" * 64)),
+        wire.encode(push_messages.OfferRequest(request_id=2, manifest=b"{}" * 100)),
+        wire.encode(picture_messages.PredictRequest(request_id=3, picture=b"\xff\xd8" * 50)),
+        wire.encode(push_messages.ActivateRequest(request_id=4, digest="a" * 64)),
     ]
     drawn = random.Random(2)
     read = crashed = 0

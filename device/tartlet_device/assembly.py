@@ -24,6 +24,7 @@ from tartlet_device.outputs.mqtt_topics import Announced
 from tartlet_device.store import Store
 from tartlet_device.tracking.drawn import DrawnZones
 from tartlet_device.tracking.settings import TrackingSettings
+from tartlet_device.trial import Trials
 from tartlet_device.vitals import Vitals
 
 
@@ -39,7 +40,7 @@ def assembled(live: LiveConfig, children: Starting = ChildProcess) -> Iterator[D
     with contextlib.ExitStack() as stack:
         encoder = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="encoder"))
         store = Store(config.store_path)
-        model = ServingModel(store, threads=config.threads, start=children)
+        model = ServingModel(Trials(store, threads=config.threads, start=children))
         model.start()
         stack.callback(model.close)
         confirmation = Confirmation(model)

@@ -183,7 +183,7 @@ def _detection_words(status: Status) -> str:
 
 def _rollback(given: argparse.Namespace) -> int:
     from tartlet_device import local
-    from tartlet_shared.messages import Activated, RollbackRequest
+    from tartlet_shared.push_messages import Activated, RollbackRequest
 
     reply = local.ask(_configured(given).socket_path, RollbackRequest(request_id=1))
     if not isinstance(reply, Activated):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tartlet_shared import errors, messages
+from tartlet_shared import errors, picture_messages
 from tartlet_shared.message_base import FrameInfo
-from tartlet_shared.messages import DetectionColumns, Timings
+from tartlet_shared.picture_messages import DetectionColumns, Timings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def objects_in(columns: DetectionColumns, labels: tuple[str, ...]) -> tuple[Foun
     """Objects, with the names of their classes."""
     return tuple(
         Found(labels[class_id] if class_id < len(labels) else str(class_id), class_id, score, box)
-        for box, score, class_id in messages.unpack(columns)
+        for box, score, class_id in picture_messages.unpack(columns)
     )
 
 

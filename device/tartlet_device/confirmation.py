@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 
 from tartlet_device import health
-from tartlet_device.model import Loaded, ServingModel
+from tartlet_device.model import ServingModel
 from tartlet_device.pictures import decode_picture
 from tartlet_device.serving import Probation
+from tartlet_device.trial import Loaded
 from tartlet_shared import errors
 from tartlet_shared.confirmation_messages import Standing
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tartlet_device.detector import Detector
 from tartlet_device.pictures import decode_picture
-from tartlet_shared import errors, messages, nms
+from tartlet_shared import errors, nms, push_messages
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.detections import Detections
 from tartlet_shared.manifest import Expected, Golden
@@ -40,7 +40,7 @@ class Agreement:
     complaints: tuple[str, ...]
 
 
-def self_test(detector: Detector, bundle: Bundle) -> messages.SelfTest:
+def self_test(detector: Detector, bundle: Bundle) -> push_messages.SelfTest:
     """Run the golden pictures and compare.
 
     Every expected detection that is clear of the score threshold must be there, with the same box
@@ -79,7 +79,7 @@ def self_test(detector: Detector, bundle: Bundle) -> messages.SelfTest:
             hint="the model that served before still does; compare the candidates with "
             "`tartlet evaluate`, or push the one for the other runtime",
         )
-    return messages.SelfTest(
+    return push_messages.SelfTest(
         pictures=len(goldens),
         detections=sum(agreement.matched for agreement in agreements),
         box_difference_px=max(agreement.box_difference_px for agreement in agreements),

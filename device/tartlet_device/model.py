@@ -1,83 +1,41 @@
-"""The model that serves: exchanged only for one that proved itself on this device.
-
-It runs in a process of its own, from the trial on: a damaged file, or a runtime that was built for
-another processor, takes nothing else along.
-"""
+"""The model that serves: exchanged only for one that proved itself on this device."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from tartlet_device import requirements
-from tartlet_device.child import early
-from tartlet_device.child.early import Starting
-from tartlet_device.child.process import ChildProcess
-from tartlet_device.detector import Detector, Prepared, StageTimes
-from tartlet_device.health import self_test
+from tartlet_device.detector import Prepared, StageTimes
 from tartlet_device.image import Image, Size
-from tartlet_device.runtime.process import Inference, ProcessRuntime
+from tartlet_device.runtime.process import Inference
 from tartlet_device.serving import MOST_STARTS, Probation, Serving
-from tartlet_device.store import Store
+from tartlet_device.trial import Loaded, Trials, describe
 from tartlet_shared import errors
-from tartlet_shared.bundle import Bundle
 from tartlet_shared.detections import Detections
 from tartlet_shared.manifest import Manifest
-from tartlet_shared.messages import ActiveModel, SelfTest
+from tartlet_shared.messages import ActiveModel
+from tartlet_shared.push_messages import SelfTest
 
 _log = logging.getLogger(__name__)
 
 _LOADING_S = 10.0
 """So long a request waits for a model that is being loaded, as after a start."""
-TRIAL_S = 240.0
-"""So long a model has to load and to look at all its golden pictures; the laptop waits longer."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in its process, and the bundle that it comes from."""
-
-    bundle: Bundle
-    detector: Detector
-    runtime: ProcessRuntime
-
-    def description(self) -> ActiveModel:
-        return _description(self.bundle.digest, self.bundle.manifest)
 
 
 class ServingModel:
     """The one detector of the daemon, and its exchange. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        threads: int | None = None,
-        command: Sequence[str] = early.MODEL,
-        start: Starting = ChildProcess,
-        trial_s: float = TRIAL_S,
-    ) -> None:
+    def __init__(self, trials: Trials) -> None:
         """
         Args:
-            store: has the models.
-            threads: for inference.
-            command: the child that runs a model.
-            start: starts it.
-            trial_s: the most that a trial may take.
+            trials: how a model proves itself; its store has the models.
 
         Attributes:
             exchanged: set whenever another model serves, or the same one loaded anew.
         """
         self.exchanged = threading.Event()
-        self._trial_s = trial_s
-        self._store = store
-        self._threads = threads
-        self._command, self._start = command, start
+        self._trials = trials
+        self._store = trials.store
         self._inference = threading.Lock()
         self._exchange = threading.Lock()
         self._loaded: Loaded | None = None
@@ -119,7 +77,7 @@ class ServingModel:
         loaded, expected = self._loaded, self._expected
         if loaded is not None:
             return loaded.description()
-        return None if expected is None else _description(*expected)
+        return None if expected is None else describe(*expected)
 
     def canvas(self) -> Size | None:
         """Size of the picture that the model takes; None without a model."""
@@ -212,7 +170,7 @@ class ServingModel:
         with self._exchange:
             if not allow_older:
                 self._store.check_release(digest)
-            loaded, tested = self._prove(digest, limited=True)
+            loaded, tested = self._trials.prove(digest, limited=True)
             serving = self._store.activate(digest, probation, allow_older=allow_older)
             self._swap(loaded)
         return serving, tested
@@ -229,7 +187,7 @@ class ServingModel:
             if previous is None:
                 self._store.roll_back()  # raises
                 raise AssertionError("a rollback to nothing went through")
-            loaded, tested = self._prove(previous)
+            loaded, tested = self._trials.prove(previous)
             serving = self._store.roll_back()
             self._swap(loaded)
         return serving, tested
@@ -257,7 +215,7 @@ class ServingModel:
             if self._loaded is not loaded or previous is None:
                 return False
             try:
-                before, _ = self._prove(previous)
+                before, _ = self._trials.prove(previous)
             except errors.TartletError as error:
                 _log.error("nor does model %s work: %s", previous[:12], error)
                 return False
@@ -278,7 +236,7 @@ class ServingModel:
             if digest is None:
                 continue
             try:
-                loaded, _ = self._prove(digest)
+                loaded, _ = self._trials.prove(digest)
             except errors.TartletError as error:
                 _log.error("model %s does not load: %s", digest[:12], error)
                 self._fault = self._fault or f"model {digest[:12]} does not load: {error}"
@@ -320,83 +278,9 @@ class ServingModel:
             # What serves is healthy all the same; the next start comes to the same end.
             _log.error("the return from model %s cannot be written down: %s", digest[:12], error)
 
-    def _prove(self, digest: str, *, limited: bool = False) -> tuple[Loaded, SelfTest]:
-        """Load a bundle in a process of its own and run its golden pictures there.
-
-        Args:
-            digest: of the bundle.
-            limited: with no more memory than is free.
-        """
-        begun_s = time.monotonic()
-        bundle = self._store.open(digest)
-        requirements.check(bundle.manifest)
-        runtime: ProcessRuntime | None = None
-
-        def load(path: Path, name: str, /, *, threads: int | None) -> ProcessRuntime:
-            nonlocal runtime
-            runtime = ProcessRuntime(
-                path,
-                name,
-                threads=threads,
-                command=self._command,
-                start=self._start,
-                limited=limited,
-            )
-            return runtime
-
-        try:
-            detector = Detector.open(bundle, threads=self._threads, load=load)
-            assert runtime is not None
-            with _within(begun_s + self._trial_s - time.monotonic(), runtime):
-                tested = self_test(detector, bundle)
-            runtime.keep()
-            return Loaded(bundle, detector, runtime), tested
-        except BaseException:
-            if runtime is not None:
-                runtime.close()
-            raise
-
     def _swap(self, loaded: Loaded) -> None:
         # The process of the one before ends when nobody holds it any more.
         self._loaded = loaded
         self._fault = ""
         self.exchanged.set()
         _log.info("model %s serves now", loaded.bundle.digest[:12])
-
-
-@contextlib.contextmanager
-def _within(seconds: float, runtime: ProcessRuntime) -> Iterator[None]:
-    """End a model on trial when the time is over.
-
-    Raises:
-        SelfTestFailed: it was.
-    """
-    over = threading.Event()
-
-    def end() -> None:
-        over.set()
-        runtime.close()
-
-    timer = threading.Timer(max(seconds, 0.0), end)
-    timer.daemon = True
-    timer.start()
-    fault: errors.TartletError | None = None
-    try:
-        yield
-    except errors.TartletError as error:
-        fault = error
-    finally:
-        timer.cancel()
-        timer.join()
-    if over.is_set():
-        raise errors.SelfTestFailed(
-            "the trial of the model takes too long", hint="push a smaller model"
-        ) from fault
-    if fault is not None:
-        raise fault
-
-
-def _description(digest: str, manifest: Manifest) -> ActiveModel:
-    return ActiveModel(
-        digest=digest, name=manifest.name, runtime=manifest.runtime, labels=manifest.labels
-    )

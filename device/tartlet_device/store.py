@@ -29,7 +29,7 @@ from tartlet_device.uploads import ABANDONED_S, IN_THE_WAY_S, Uploads, remove
 from tartlet_shared import errors, manifest, signature
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.manifest import FileEntry, Manifest
-from tartlet_shared.messages import Arrived
+from tartlet_shared.push_messages import Arrived
 from tartlet_shared.signature import TrustedKeys
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tartlet_shared.manifest import LARGEST_FILE
-from tartlet_shared.messages import PARTIAL
+from tartlet_shared.push_messages import PARTIAL
 
 _INIT, _OPEN, _CLOSE, _WRITE, _REMOVE, _EXTENDED = 1, 3, 4, 6, 13, 200
 _VERSION, _STATUS, _HANDLE = 2, 101, 102

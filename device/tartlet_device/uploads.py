@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tartlet_device import files
 from tartlet_shared.manifest import FileEntry
-from tartlet_shared.messages import PARTIAL, Arrived
+from tartlet_shared.push_messages import PARTIAL, Arrived
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tartlet_host.files import write_atomically
-from tartlet_shared.messages import Photo, unpack
+from tartlet_shared.picture_messages import Photo, unpack
 
 
 def write(path: Path, photo: Photo, *, boxes: bool = False, quality: int = 95) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tartlet_shared import benchmark_messages, messages
+from tartlet_shared import benchmark_messages, messages, picture_messages, push_messages
 from tartlet_shared.benchmark_messages import (
     BenchmarkModel,
     BenchmarkResult,
@@ -22,17 +22,9 @@ from tartlet_shared.event_messages import (
     ListedEvent,
 )
 from tartlet_shared.event_record import EventQuery
-from tartlet_shared.messages import (
-    Accepted,
-    Activated,
-    Have,
-    Photo,
-    Prediction,
-    Reply,
-    Status,
-    Trusted,
-    Wanted,
-)
+from tartlet_shared.messages import Reply, Status
+from tartlet_shared.picture_messages import Photo, Prediction
+from tartlet_shared.push_messages import Accepted, Activated, Have, Trusted, Wanted
 from tartlet_shared.record_messages import LONGEST_S, Recorded, RecordRequest
 from tartlet_shared.signature import TrustedKeys
 from tartlet_shared.watch_messages import Watched, WatchRequest
@@ -59,7 +51,7 @@ class Client(Conversation):
             quality: of the JPEGs.
             detect: find objects in them too, if a model serves.
         """
-        request = messages.CaptureRequest(
+        request = picture_messages.CaptureRequest(
             request_id=self.next_id(), count=count, quality=quality, detect=detect
         )
         doing = "taking photos"
@@ -86,7 +78,7 @@ class Client(Conversation):
             want_picture: send the camera frame back.
             quality: of that frame's JPEG.
         """
-        request = messages.PredictRequest(
+        request = picture_messages.PredictRequest(
             request_id=self.next_id(),
             picture=picture,
             score_threshold=score_threshold,
@@ -189,7 +181,7 @@ class Client(Conversation):
 
     def have(self, digest: str) -> Have:
         """Whether the device has a bundle, complete and verified."""
-        request = messages.HaveRequest(request_id=self.next_id(), digest=digest)
+        request = push_messages.HaveRequest(request_id=self.next_id(), digest=digest)
         return self.ask(request, Have, "asking for the bundle", SLOW_ANSWER_TIMEOUT_S)
 
     def offer(self, manifest: bytes, signature: bytes = b"", *, allow_older: bool = True) -> Wanted:
@@ -200,7 +192,7 @@ class Client(Conversation):
             signature: the record beside it; empty for none.
             allow_older: do not refuse it for being older than the bundle that serves.
         """
-        request = messages.OfferRequest(
+        request = push_messages.OfferRequest(
             request_id=self.next_id(),
             manifest=manifest,
             signature=signature,
@@ -210,7 +202,7 @@ class Client(Conversation):
 
     def accept(self, digest: str) -> Accepted:
         """Have the uploaded files verified and stored; nothing serves from them yet."""
-        request = messages.AcceptRequest(request_id=self.next_id(), digest=digest)
+        request = push_messages.AcceptRequest(request_id=self.next_id(), digest=digest)
         return self.ask(request, Accepted, "storing the bundle", SLOW_ANSWER_TIMEOUT_S)
 
     def activate(
@@ -229,7 +221,7 @@ class Client(Conversation):
             latency_ms: an inference may take so long meanwhile, in the median.
             allow_older: than the one that was confirmed last.
         """
-        request = messages.ActivateRequest(
+        request = push_messages.ActivateRequest(
             request_id=self.next_id(),
             digest=digest,
             confirm_s=confirm_s,
@@ -240,17 +232,17 @@ class Client(Conversation):
 
     def rollback(self) -> Activated:
         """Return to the model that served before."""
-        request = messages.RollbackRequest(request_id=self.next_id())
+        request = push_messages.RollbackRequest(request_id=self.next_id())
         return self.ask(request, Activated, "rolling back", SLOW_ANSWER_TIMEOUT_S)
 
     def trusted(self) -> TrustedKeys:
         """The keys of which one must have signed a bundle; none where any is taken."""
-        request = messages.TrustedRequest(request_id=self.next_id())
+        request = push_messages.TrustedRequest(request_id=self.next_id())
         return self.ask(request, Trusted, "asking for the trusted keys").keys
 
     def trust(self, statement: bytes, signature: bytes) -> TrustedKeys:
-        """Let another list of keys hold; both as in `tartlet_shared.messages.TrustRequest`."""
-        request = messages.TrustRequest(
+        """Let another list of keys hold; both as in `tartlet_shared.push_messages.TrustRequest`."""
+        request = push_messages.TrustRequest(
             request_id=self.next_id(), statement=statement, signature=signature
         )
         return self.ask(request, Trusted, "changing the trusted keys").keys

@@ -24,7 +24,7 @@ from tartlet_device.config import DeviceConfig, ReplaySettings
 from tartlet_device.live_config import LiveConfig
 from tartlet_device.server import Server
 from tartlet_device.web.site import served
-from tartlet_shared import manifest, messages, wire
+from tartlet_shared import manifest, messages, push_messages, wire
 from tartlet_shared.fingerprint import fingerprint
 from tests.tiny_model import (
     BRIGHT_MODEL,
@@ -188,12 +188,12 @@ def push() -> Callable[[Daemon, Path], str]:
     def push(daemon: Daemon, folder: Path) -> str:
         client = daemon.connect()
         content = (folder / manifest.MANIFEST_NAME).read_bytes()
-        wanted = client.ask(messages.OfferRequest(request_id=1, manifest=content))
-        assert isinstance(wanted, messages.Wanted)
+        wanted = client.ask(push_messages.OfferRequest(request_id=1, manifest=content))
+        assert isinstance(wanted, push_messages.Wanted)
         for entry in wanted.files:
             shutil.copy(folder / entry.name, Path(wanted.folder) / entry.sha256)
-        accepted = client.ask(messages.AcceptRequest(request_id=2, digest=wanted.digest))
-        assert isinstance(accepted, messages.Accepted), accepted
+        accepted = client.ask(push_messages.AcceptRequest(request_id=2, digest=wanted.digest))
+        assert isinstance(accepted, push_messages.Accepted), accepted
         client.close()
         return wanted.digest
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 
 from tartlet_device import confirmation
-from tartlet_device import model as models
 from tartlet_device.confirmation import Confirmation
 from tartlet_device.model import ServingModel
 from tartlet_device.runtime.process import Inference
 from tartlet_device.serving import MOST_STARTS, GivenUp, Probation, Serving
 from tartlet_device.store import Store
+from tartlet_device.trial import TRIAL_S, Trials
 from tartlet_shared import errors, manifest
 
 PERIOD = Probation(period_s=30.0)
@@ -55,7 +56,7 @@ def first(add) -> str:
 @pytest.fixture
 def model(store, first):
     """A confirmed model that serves."""
-    model = ServingModel(store, threads=1)
+    model = ServingModel(Trials(store, threads=1))
     model.activate(first)
     yield model
     model.close()
@@ -147,7 +148,7 @@ def test_a_model_that_sees_something_else_later_leads_back(
 
 
 def test_with_nothing_to_go_back_to_the_period_begins_again(store, add, clock, monkeypatch):
-    model = ServingModel(store, threads=1)
+    model = ServingModel(Trials(store, threads=1))
     only = add("only")
     model.activate(only, PERIOD)
     confirming = Confirmation(model, clock_s=clock)
@@ -203,12 +204,12 @@ def test_a_model_gets_so_many_starts_and_is_then_given_up(model, store, add, fir
     second = add("second")
     model.activate(second, PERIOD)
     for number in range(1, MOST_STARTS + 1):
-        restarted = ServingModel(store, threads=1)
+        restarted = ServingModel(Trials(store, threads=1))
         restarted.load_committed()  # and then the power is cut
         assert restarted.active().digest == second
         assert store.serving().probation.starts == number
         restarted.close()
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     restarted.load_committed()
     assert restarted.active().digest == first
     assert store.serving() == Serving(first, given_up=store.serving().given_up)
@@ -223,7 +224,7 @@ def test_on_probation_a_model_that_does_not_load_at_a_start_is_given_up(model, s
     picture = store.open(second).folder / "golden.png"
     picture.unlink()  # the other bundle has the same file by another name
     picture.write_bytes(b"")
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     restarted.load_committed()
     assert restarted.active().digest == first
     assert store.serving().given_up == GivenUp(second, store.serving().given_up.why)
@@ -233,12 +234,12 @@ def test_on_probation_a_model_that_does_not_load_at_a_start_is_given_up(model, s
 
 def test_a_trial_that_takes_too_long_leaves_the_old_model(model, store, add, first, monkeypatch):
     second = add("second")
-    monkeypatch.setattr(model, "_trial_s", 0.0)
+    monkeypatch.setattr(model, "_trials", replace(model._trials, most_s=0.0))
     with pytest.raises(errors.SelfTestFailed, match="too long"):
         model.activate(second)
     assert model.active().digest == first
     assert store.serving() == Serving(first)
-    assert models.TRIAL_S < 300  # the laptop's patience
+    assert TRIAL_S < 300  # the laptop's patience
 
 
 def test_the_thread_confirms_by_itself(model, store, add, first, until):

@@ -19,16 +19,9 @@ from tartlet_device import local
 from tartlet_device.events.log import EventLog
 from tartlet_shared import errors, manifest
 from tartlet_shared.event_record import EventQuery
-from tartlet_shared.messages import (
-    AcceptRequest,
-    Activated,
-    ActivateRequest,
-    CaptureRequest,
-    OfferRequest,
-    Photo,
-    PredictRequest,
-    StatusRequest,
-)
+from tartlet_shared.messages import StatusRequest
+from tartlet_shared.picture_messages import CaptureRequest, Photo, PredictRequest
+from tartlet_shared.push_messages import AcceptRequest, Activated, ActivateRequest, OfferRequest
 
 pytestmark = pytest.mark.system
 

@@ -16,7 +16,8 @@ from tartlet_shared.health_messages import (
     EventsHealth,
     OutputHealth,
 )
-from tartlet_shared.messages import ActivateRequest, ActiveModel, Status, StatusRequest
+from tartlet_shared.messages import ActiveModel, Status, StatusRequest
+from tartlet_shared.push_messages import ActivateRequest
 
 HEALTHY = DeviceHealth(
     uptime_s=1,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from tartlet_device import model as models
 from tartlet_device.model import ServingModel
 from tartlet_device.serving import Serving
 from tartlet_device.store import Store
+from tartlet_device.trial import Trials
 from tartlet_shared import bundle as bundles
 from tartlet_shared import errors, manifest
 
@@ -43,7 +45,7 @@ def add(store):
 @pytest.fixture
 def serving(store, add, make_bundle):
     """A model that serves already."""
-    model = ServingModel(store, threads=1)
+    model = ServingModel(Trials(store, threads=1))
     model.activate(add(make_bundle("serving")))
     yield model
     model.close()
@@ -63,11 +65,12 @@ def set_child(monkeypatch, tmp_path, model: ServingModel, code: str) -> None:
     """Let the model's process run something else; its socket has the number ``sys.argv[-2]``."""
     script = tmp_path / "child.py"
     script.write_text(code)
-    monkeypatch.setattr(model, "_command", (sys.executable, "-P", str(script)))
+    command = (sys.executable, "-P", str(script))
+    monkeypatch.setattr(model, "_trials", replace(model._trials, command=command))
 
 
 def test_nothing_serves_before_the_first_activation(store, kit):
-    model = ServingModel(store)
+    model = ServingModel(Trials(store))
     model.load_committed()
     assert model.active() is None
     with pytest.raises(errors.NoActiveModel):
@@ -76,7 +79,7 @@ def test_nothing_serves_before_the_first_activation(store, kit):
 
 def test_an_activated_model_serves_after_a_restart(store, serving, kit):
     still_serves(serving, store, kit)
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     restarted.load_committed()
     assert restarted.active() == serving.active()
     still_serves(restarted, store, kit)
@@ -233,7 +236,7 @@ def test_the_process_of_the_old_model_ends_when_nobody_uses_it_any_more(
 
 
 def test_a_request_waits_for_a_model_that_is_being_loaded(store, serving, kit, until):
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     with restarted._exchange:
         restarted.start()
         assert restarted.active() == serving.active()
@@ -253,7 +256,7 @@ def test_a_model_that_takes_too_long_to_load_is_a_temporary_error(
     store, serving, monkeypatch, until
 ):
     monkeypatch.setattr(models, "_LOADING_S", 0.01)
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     with restarted._exchange:
         restarted.start()
         with pytest.raises(errors.DeviceError, match="being loaded") as caught:
@@ -298,7 +301,7 @@ def test_at_start_a_damaged_model_gives_way_to_the_previous_one(
     picture = store.open(second).folder / "golden.png"
     content = picture.read_bytes()
     picture.write_bytes(b"")
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     restarted.load_committed()
     assert restarted.active().digest == first
     assert second[:12] in caplog.text
@@ -314,7 +317,7 @@ def test_at_start_nothing_that_loads_is_no_reason_to_end(store, serving):
     folder = store.open(serving.active().digest).folder
     for file in folder.iterdir():
         file.write_bytes(b"")
-    restarted = ServingModel(store, threads=1)
+    restarted = ServingModel(Trials(store, threads=1))
     restarted.load_committed()
     assert restarted.active() is None
     assert "does not load" in restarted.fault

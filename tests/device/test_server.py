@@ -15,22 +15,17 @@ from hypothesis import strategies as st
 from tartlet_device import server as servers
 from tartlet_device.connections import Connections
 from tartlet_device.server import MOST_CONNECTIONS, Server
-from tartlet_shared import errors, messages, wire
-from tartlet_shared.messages import (
+from tartlet_shared import errors, picture_messages, wire
+from tartlet_shared.messages import Failure, Status, StatusRequest
+from tartlet_shared.picture_messages import CaptureRequest, Photo, Prediction, PredictRequest
+from tartlet_shared.push_messages import (
     AcceptRequest,
     Activated,
     ActivateRequest,
-    CaptureRequest,
-    Failure,
     Have,
     HaveRequest,
     OfferRequest,
-    Photo,
-    Prediction,
-    PredictRequest,
     RollbackRequest,
-    Status,
-    StatusRequest,
 )
 
 
@@ -78,7 +73,7 @@ def test_predict_from_the_camera(daemon, make_bundle, push):
     prediction = client.ask(PredictRequest(request_id=5))
     assert isinstance(prediction, Prediction)
     left = 16 * prediction.frame.number
-    found = messages.unpack(prediction.detections)
+    found = picture_messages.unpack(prediction.detections)
     centre = (found.xyxy[0, 0] + found.xyxy[0, 2]) / 2
     assert left <= centre <= left + 32
     assert (prediction.labels, prediction.model) == (("bright",), digest)
@@ -97,9 +92,9 @@ def test_predict_on_a_picture_that_was_sent(daemon, make_bundle, push, kit):
     picture = cv2.imencode(".png", kit.picture((64, 32, 96, 64)))[1].tobytes()
     prediction = client.ask(PredictRequest(request_id=2, picture=picture))
     assert (prediction.frame, prediction.jpeg) == (None, b"")
-    assert len(messages.unpack(prediction.detections)) >= 1
+    assert len(picture_messages.unpack(prediction.detections)) >= 1
     none = client.ask(PredictRequest(request_id=3, picture=picture, score_threshold=1.0))
-    assert len(messages.unpack(none.detections)) == 0
+    assert len(picture_messages.unpack(none.detections)) == 0
     for broken in (b"no picture", picture[:80]):
         failure = client.ask(PredictRequest(request_id=4, picture=broken))
         assert_failure(failure, errors.PictureUnreadable, 4)

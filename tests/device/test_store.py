@@ -18,7 +18,7 @@ from tartlet_device.store import Store
 from tartlet_device.stored_bundles import KEPT_BUNDLES
 from tartlet_shared import bundle as bundles
 from tartlet_shared import errors, manifest
-from tartlet_shared.messages import Arrived
+from tartlet_shared.push_messages import Arrived
 
 
 @pytest.fixture

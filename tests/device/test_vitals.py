@@ -8,7 +8,8 @@ import pytest
 from tartlet_device import machine
 from tartlet_device.power import PowerWatch
 from tartlet_shared import throttling
-from tartlet_shared.messages import PredictRequest, Status, StatusRequest
+from tartlet_shared.messages import Status, StatusRequest
+from tartlet_shared.picture_messages import PredictRequest
 from tartlet_shared.watch_messages import WatchRequest
 
 

@@ -13,6 +13,7 @@ import pytest
 from tartlet_device import machine
 from tartlet_device.model import ServingModel
 from tartlet_device.store import Store
+from tartlet_device.trial import Trials
 from tartlet_shared import bundle as bundles
 from tests.tiny_model import BundleMaker, bright_picture
 
@@ -56,7 +57,7 @@ def test_activations_leave_no_process_descriptor_thread_or_file(tmp_path: Path) 
     make = BundleMaker(tmp_path / "made")
     root = tmp_path / "store"
     store = Store(root)
-    model = ServingModel(store, threads=1)
+    model = ServingModel(Trials(store, threads=1))
     digests = []
     for name in ("one", "two"):
         folder = make(name)

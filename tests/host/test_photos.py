@@ -13,7 +13,7 @@ from PIL import Image
 from tartlet_host import photos
 from tartlet_shared.detections import Detections
 from tartlet_shared.message_base import FrameInfo
-from tartlet_shared.messages import Photo, PhotoSeen, pack
+from tartlet_shared.picture_messages import Photo, PhotoSeen, pack
 
 BOX = (20.0, 10.0, 60.0, 40.0)
 USER_COMMENT = 37510

@@ -10,7 +10,7 @@ import pytest
 from tartlet_host import signing
 from tartlet_host.remote import trust
 from tartlet_shared import errors, signature
-from tartlet_shared.messages import Have
+from tartlet_shared.push_messages import Have
 from tartlet_shared.signature import MOST_KEYS, TrustedKeys
 from tests.signing_keys import public, trusted
 

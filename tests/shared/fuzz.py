@@ -12,7 +12,16 @@ import sys
 
 import numpy as np
 
-from tartlet_shared import affine, decode, errors, letterbox, manifest, messages, nms, wire
+from tartlet_shared import (
+    affine,
+    decode,
+    errors,
+    letterbox,
+    manifest,
+    nms,
+    picture_messages,
+    wire,
+)
 from tartlet_shared.affine import Affine
 from tartlet_shared.manifest import (
     CellDecoding,
@@ -57,8 +66,8 @@ def fuzz_manifest(data: bytes) -> None:
 
 def fuzz_detections(data: bytes) -> None:
     third = len(data) // 6
-    messages.unpack(
-        messages.DetectionColumns(
+    picture_messages.unpack(
+        picture_messages.DetectionColumns(
             xyxy=data[: 4 * third], score=data[4 * third : 5 * third], class_id=data[5 * third :]
         )
     )

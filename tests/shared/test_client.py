@@ -8,24 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tartlet_shared import benchmark_messages, errors, messages, wire
+from tartlet_shared import (
+    benchmark_messages,
+    errors,
+    messages,
+    picture_messages,
+    push_messages,
+    wire,
+)
 from tartlet_shared.client import Client
 from tartlet_shared.detections import Detections
 from tartlet_shared.fingerprint import fingerprint
 from tartlet_shared.manifest import FileEntry
-from tartlet_shared.messages import (
-    AnyMessage,
+from tartlet_shared.messages import AnyMessage, Failure, FrameInfo, Hello, RequestMessage
+from tartlet_shared.picture_messages import (
     CaptureRequest,
-    Failure,
-    FrameInfo,
-    Have,
-    Hello,
     Photo,
     Prediction,
     PredictRequest,
-    RequestMessage,
     Timings,
 )
+from tartlet_shared.push_messages import Have
 
 DIGEST = "ab" * 32
 Answer = Callable[[AnyMessage], Iterable[AnyMessage | bytes]]
@@ -87,7 +90,7 @@ def good(message: AnyMessage) -> Iterator[AnyMessage]:
             found = Detections(np.array([[1, 2, 3, 4]]), np.array([0.5]), np.array([0]))
             yield Prediction(
                 request_id=message.request_id,
-                detections=messages.pack(found),
+                detections=picture_messages.pack(found),
                 labels=("person",),
                 model=DIGEST,
                 width=4,
@@ -97,7 +100,7 @@ def good(message: AnyMessage) -> Iterator[AnyMessage]:
                 ),
                 jpeg=message.picture,
             )
-        case messages.HaveRequest():
+        case push_messages.HaveRequest():
             yield Have(request_id=message.request_id, stored=True, active=False)
         case _:
             raise AssertionError(message)
@@ -120,7 +123,7 @@ def test_answers_arrive_whole_however_the_bytes_are_cut(
     assert [taken.frame.number for taken in client.capture(count)] == list(range(1, count + 1))
     prediction = client.predict(picture, score_threshold=0.25)
     assert prediction.jpeg == picture
-    assert messages.unpack(prediction.detections).score.tolist() == [0.5]
+    assert picture_messages.unpack(prediction.detections).score.tolist() == [0.5]
     assert client.have(DIGEST).stored
 
 
@@ -139,7 +142,7 @@ def test_every_request_has_an_id_of_its_own_and_carries_what_was_asked() -> None
     assert isinstance(predict, PredictRequest)
     assert (predict.picture, predict.score_threshold) == (b"p", 0.1)
     assert (predict.want_picture, predict.quality) == (False, 5)
-    assert isinstance(have, messages.HaveRequest)
+    assert isinstance(have, push_messages.HaveRequest)
     assert have.digest == DIGEST
 
 

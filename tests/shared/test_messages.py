@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tartlet_shared import errors, messages
+from tartlet_shared import errors, messages, picture_messages
 from tartlet_shared.detections import Detections
 
 
@@ -20,14 +20,14 @@ def test_detections_travel_unchanged(count: int, seed: int) -> None:
         random.uniform(0, 1, count).astype(np.float32),
         random.integers(0, 80, count),
     )
-    assert messages.unpack(messages.pack(sent)) == sent
+    assert picture_messages.unpack(picture_messages.pack(sent)) == sent
 
 
 @given(st.binary(max_size=40), st.binary(max_size=12), st.binary(max_size=12))
 def test_columns_that_do_not_fit_are_malformed(xyxy: bytes, score: bytes, class_id: bytes) -> None:
-    columns = messages.DetectionColumns(xyxy=xyxy, score=score, class_id=class_id)
+    columns = picture_messages.DetectionColumns(xyxy=xyxy, score=score, class_id=class_id)
     try:
-        found = messages.unpack(columns)
+        found = picture_messages.unpack(columns)
     except errors.MessageMalformed:
         return
     assert len(xyxy) == 16 * len(found)

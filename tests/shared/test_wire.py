@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tartlet_shared import errors, messages, wire
+from tartlet_shared import errors, messages, picture_messages, push_messages, wire
 from tartlet_shared.record_messages import RecordedFrame
 
 short_text = st.text(max_size=20)
@@ -24,24 +24,26 @@ any_message: st.SearchStrategy[messages.AnyMessage] = st.one_of(
     ),
     st.builds(messages.StatusRequest, request_id=request_ids),
     st.builds(
-        messages.CaptureRequest,
+        picture_messages.CaptureRequest,
         request_id=request_ids,
         count=st.integers(1, 100_000),
         quality=st.integers(1, 100),
     ),
     st.builds(
-        messages.PredictRequest,
+        picture_messages.PredictRequest,
         request_id=request_ids,
         picture=st.binary(max_size=3000),
         score_threshold=st.none() | st.floats(0, 1),
         quality=st.integers(1, 100),
     ),
-    st.builds(messages.OfferRequest, request_id=request_ids, manifest=st.binary(max_size=300)),
-    st.builds(messages.ActivateRequest, request_id=request_ids, digest=digests),
+    st.builds(push_messages.OfferRequest, request_id=request_ids, manifest=st.binary(max_size=300)),
+    st.builds(push_messages.ActivateRequest, request_id=request_ids, digest=digests),
     st.builds(messages.Failure, request_id=request_ids, code=short_text, what=short_text),
-    st.builds(messages.Have, request_id=request_ids, stored=st.booleans(), active=st.booleans()),
     st.builds(
-        messages.Photo,
+        push_messages.Have, request_id=request_ids, stored=st.booleans(), active=st.booleans()
+    ),
+    st.builds(
+        picture_messages.Photo,
         request_id=request_ids,
         jpeg=st.binary(max_size=300),
         width=st.integers(0, 9999),
@@ -133,7 +135,9 @@ def test_an_announced_giant_is_refused_before_it_is_buffered() -> None:
 
 def test_a_message_over_the_limit_is_not_sent() -> None:
     with pytest.raises(errors.MessageTooLarge, match="PredictRequest"):
-        wire.encode(messages.PredictRequest(request_id=1, picture=bytes(200)), max_frame=100)
+        wire.encode(
+            picture_messages.PredictRequest(request_id=1, picture=bytes(200)), max_frame=100
+        )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_a_stream_that_ends_inside_a_frame_is_said() -> None:
     ("field", "value"), [("count", 0), ("count", 100_001), ("quality", 0), ("quality", 101)]
 )
 def test_values_out_of_range_are_refused_on_arrival(field: str, value: int) -> None:
-    frame = wire.encode(messages.CaptureRequest(request_id=1, **{field: value}))
+    frame = wire.encode(picture_messages.CaptureRequest(request_id=1, **{field: value}))
     with pytest.raises(errors.MessageMalformed, match=field):
         wire.Decoder().feed(frame)
 

@@ -13,9 +13,9 @@ from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.image import Image, Size
 from tartlet_device.model import ServingModel
 from tartlet_device.pictures import encode_jpeg
-from tartlet_shared import messages
+from tartlet_shared import picture_messages
 from tartlet_shared.detections import Detections
-from tartlet_shared.messages import CaptureRequest, Photo, PhotoSeen
+from tartlet_shared.picture_messages import CaptureRequest, Photo, PhotoSeen
 
 
 def taken(
@@ -59,7 +59,9 @@ def _seen(image: Image, photo_size: Size, model: ServingModel) -> PhotoSeen | No
     # Boxes are in pixels of the picture that predictions show, which may be smaller.
     scale = np.tile(np.divide(photo_size, image.size), 2)
     return PhotoSeen(
-        detections=messages.pack(Detections(found.xyxy * scale, found.score, found.class_id)),
+        detections=picture_messages.pack(
+            Detections(found.xyxy * scale, found.score, found.class_id)
+        ),
         labels=active.labels,
         model=active.digest,
     )

@@ -26,9 +26,10 @@ from tartlet_device.continuous.motion_gate import MotionGate
 from tartlet_device.continuous.pace import Pace
 from tartlet_device.continuous.settings import DetectionSettings
 from tartlet_device.detector import Outputs, Prepared
-from tartlet_device.model import Loaded, ServingModel
+from tartlet_device.model import ServingModel
 from tartlet_device.runtime.process import Inference
 from tartlet_device.runtime.process_messages import SLOTS
+from tartlet_device.trial import Loaded
 from tartlet_shared import errors
 from tartlet_shared.detections import Detections
 from tartlet_shared.health_messages import StageHealth

@@ -11,14 +11,9 @@ from tartlet_device.doctor.check import Check, State
 from tartlet_device.local import ask
 from tartlet_shared import errors
 from tartlet_shared.health_messages import DeviceHealth, OutputHealth
-from tartlet_shared.messages import (
-    Activated,
-    ActivateRequest,
-    CaptureRequest,
-    Photo,
-    Status,
-    StatusRequest,
-)
+from tartlet_shared.messages import Status, StatusRequest
+from tartlet_shared.picture_messages import CaptureRequest, Photo
+from tartlet_shared.push_messages import Activated, ActivateRequest
 
 _LOG = "see the log: `journalctl -u tartlet`"
 _ANSWER_S = 10.0

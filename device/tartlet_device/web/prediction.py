@@ -11,8 +11,8 @@ import msgspec
 from tartlet_device.handlers import Device
 from tartlet_device.web import asking, exchange, multipart
 from tartlet_device.web.exchange import Refused, Request, Response
-from tartlet_shared import errors, messages
-from tartlet_shared.messages import Prediction, PredictRequest
+from tartlet_shared import errors, picture_messages
+from tartlet_shared.picture_messages import Prediction, PredictRequest
 
 MOST_BYTES = 16_000_000
 """Of a body: a picture of 12 megapixels is 3-8 MB."""
@@ -110,7 +110,7 @@ def _as_data(prediction: Prediction) -> dict[str, Any]:
                 "score": round(score, 4),
                 "box": [round(side, 1) for side in box],
             }
-            for box, score, class_id in messages.unpack(prediction.detections)
+            for box, score, class_id in picture_messages.unpack(prediction.detections)
         ],
         "timings_ms": {
             name: round(ms, 3) for name, ms in msgspec.structs.asdict(prediction.timings).items()

@@ -18,7 +18,8 @@ from tartlet_device.web.live import Live
 from tartlet_device.web.prediction import Predictor
 from tartlet_device.web.streams import Streams
 from tartlet_device.web.zones import Zones
-from tartlet_shared.messages import CaptureRequest, Photo, Status, StatusRequest
+from tartlet_shared.messages import Status, StatusRequest
+from tartlet_shared.picture_messages import CaptureRequest, Photo
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {

@@ -25,7 +25,7 @@ from tartlet_shared import errors
 
 if TYPE_CHECKING:
     from tartlet_host.remote.session import Session
-    from tartlet_shared.messages import Photo
+    from tartlet_shared.picture_messages import Photo
 
 _PHOTO = Path("photo.jpg")
 _PHOTOS = Path("photos")

@@ -14,7 +14,7 @@ from tartlet_host.commands.options import say as tell
 if TYPE_CHECKING:
     from tartlet_host.signing import SigningKey
     from tartlet_shared.bundle import Bundle
-    from tartlet_shared.messages import Have
+    from tartlet_shared.push_messages import Have
     from tartlet_shared.signature import PublicKey, TrustedKeys
 
 

@@ -22,7 +22,7 @@ from tartlet_shared import errors
 
 if TYPE_CHECKING:
     from tartlet_shared.detections import Detections
-    from tartlet_shared.messages import Prediction
+    from tartlet_shared.picture_messages import Prediction
 
 _OUTPUT = Path("prediction.jpg")
 
@@ -71,7 +71,7 @@ def command(
            conditions: {temperature_c, throttled: [word] or null} or null,
            picture: file or null}
     """
-    from tartlet_shared.messages import unpack
+    from tartlet_shared.picture_messages import unpack
 
     if output.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise errors.UsageError("is neither .jpg nor .png", where=str(output))

@@ -22,7 +22,7 @@ from tartlet_host.remote.rollout import PushReport
 from tartlet_host.remote.session import open_session
 from tartlet_host.run.summary import Transfer
 from tartlet_shared.bundle import Bundle
-from tartlet_shared.messages import Prediction, unpack
+from tartlet_shared.picture_messages import Prediction, unpack
 
 PREDICTIONS = 12
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tartlet_host.remote.sftp import Outgoing
-from tartlet_shared.messages import PARTIAL, Arrived
+from tartlet_shared.push_messages import PARTIAL, Arrived
 
 _CHUNK = 1 << 18
 _UNFIT = re.compile(r"[^A-Za-z0-9-]+")

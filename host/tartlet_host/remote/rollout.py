@@ -16,7 +16,7 @@ from tartlet_shared import errors, signature
 from tartlet_shared.bundle import Bundle
 from tartlet_shared.client import Client
 from tartlet_shared.manifest import FileEntry
-from tartlet_shared.messages import Activated, Arrived, Have, SelfTest, Wanted
+from tartlet_shared.push_messages import Activated, Arrived, Have, SelfTest, Wanted
 
 
 class Uploader(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tartlet_host.remote.pace import Pace
-from tartlet_shared.messages import PARTIAL
+from tartlet_shared.push_messages import PARTIAL
 
 _VERSION = 3
 _INIT, _OPEN, _CLOSE, _WRITE, _REMOVE, _EXTENDED = 1, 3, 4, 6, 13, 200

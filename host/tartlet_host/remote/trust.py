@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from tartlet_host.signing import AskPassphrase, SigningKey
 from tartlet_shared import canonical, errors, signature
 from tartlet_shared.client import Client
-from tartlet_shared.messages import Have
+from tartlet_shared.push_messages import Have
 from tartlet_shared.signature import MOST_KEYS, PublicKey, TrustedKeys
 
 

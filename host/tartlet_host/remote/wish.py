@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from tartlet_host.remote.rollout import Terms
-from tartlet_shared.messages import Have
+from tartlet_shared.push_messages import Have
 
 
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

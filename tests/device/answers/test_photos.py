@@ -13,7 +13,8 @@ from tartlet_device.camera.base import Frame
 from tartlet_device.image import Image, RgbPixels
 from tartlet_shared.detections import Detections
 from tartlet_shared.message_base import FrameInfo
-from tartlet_shared.messages import CaptureRequest, Failure, Photo, PredictRequest, unpack
+from tartlet_shared.messages import Failure
+from tartlet_shared.picture_messages import CaptureRequest, Photo, PredictRequest, unpack
 
 
 def test_without_being_asked_nobody_looks(daemon: Any, push: Any, make_bundle: Any) -> None:

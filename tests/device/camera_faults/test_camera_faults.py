@@ -12,7 +12,8 @@ import pytest
 from tartlet_device import assembly
 from tartlet_device.camera.process import CameraStarter
 from tartlet_shared import errors
-from tartlet_shared.messages import CaptureRequest, Failure, Photo, Status, StatusRequest
+from tartlet_shared.messages import Failure, Status, StatusRequest
+from tartlet_shared.picture_messages import CaptureRequest, Photo
 from tests.device.camera_faults.injection import arm, command, inject, left_behind, struck_s
 from tests.device.camera_faults.table import CASES, Case
 

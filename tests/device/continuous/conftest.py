@@ -11,6 +11,7 @@ from tartlet_device.camera.owner import CameraOwner
 from tartlet_device.camera.replay import ReplayCamera
 from tartlet_device.model import ServingModel
 from tartlet_device.store import Store
+from tartlet_device.trial import Trials
 from tests.tiny_model import BundleMaker
 
 
@@ -26,7 +27,7 @@ def camera(footage: Path) -> Iterator[CameraOwner]:
 @pytest.fixture
 def model(tmp_path: Path) -> ServingModel:
     """None serves yet."""
-    return ServingModel(Store(tmp_path / "store"), threads=1)
+    return ServingModel(Trials(Store(tmp_path / "store"), threads=1))
 
 
 @pytest.fixture

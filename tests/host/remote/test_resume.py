@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tartlet_host.remote import resume
-from tartlet_shared.messages import Arrived
+from tartlet_shared.push_messages import Arrived
 
 CONTENT = bytes(range(256)) * 4000
 SHA = hashlib.sha256(CONTENT).hexdigest()

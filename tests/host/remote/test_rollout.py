@@ -22,7 +22,7 @@ from tartlet_shared.manifest import (
     Preprocessing,
     Tensor,
 )
-from tartlet_shared.messages import Accepted, Activated, Have, SelfTest, Wanted
+from tartlet_shared.push_messages import Accepted, Activated, Have, SelfTest, Wanted
 
 DIGEST = "d" * 64
 MODEL = FileEntry(name="model.onnx", size=1000, sha256="a" * 64)

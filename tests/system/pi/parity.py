@@ -22,7 +22,7 @@ from tartlet_device.runtime.litert import LiteRtRuntime
 from tartlet_host.remote.session import open_session
 from tartlet_shared.bundle import Bundle, open_bundle
 from tartlet_shared.detections import Detections
-from tartlet_shared.messages import unpack
+from tartlet_shared.picture_messages import unpack
 from tests.hardware.real_pi import RealPi
 from tests.system.pi import outputs
 from tests.system.virtual_pi.instance import VirtualPi
