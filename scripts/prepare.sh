@@ -48,6 +48,9 @@ install_packages() {
 }
 
 python=$(find_python)
+# Two at once would install over each other: the second waits, and then finds it done.
+exec 9<.
+! command -v flock >/dev/null || flock 9
 # shellcheck disable=SC2046 # one word per package
 set -- $(missing_packages "$python")
 [ $# -eq 0 ] || install_packages "$@"
