@@ -203,7 +203,7 @@ def _event_file(device: Device, request: EventFileRequest) -> Iterator[ReplyMess
 
 
 def _have(device: Device, request: HaveRequest) -> Iterator[ReplyMessage]:
-    yield from pushes.had(request, device.store, device.model)
+    yield from pushes.stored(request, device.store, device.model)
 
 
 def _offer(device: Device, request: OfferRequest) -> Iterator[ReplyMessage]:

@@ -38,7 +38,7 @@ def timed(
         threads: for inference, unless the request says; None for the runtime's own choice.
 
     Raises:
-        TartletError: a file is not here, or not what was offered.
+        BundleCorrupt, BundleUntrusted, StorageFull: as `Store.borrowed`.
     """
     threads = request.threads or threads
     weather = benchmark.Weather()

@@ -25,7 +25,7 @@ from tartlet_shared.push_messages import (
 )
 
 
-def had(request: HaveRequest, store: Store, model: ServingModel) -> Iterator[Have]:
+def stored(request: HaveRequest, store: Store, model: ServingModel) -> Iterator[Have]:
     """Whether a bundle is here, and whose are taken."""
     active = model.active()
     yield Have(
@@ -38,11 +38,7 @@ def had(request: HaveRequest, store: Store, model: ServingModel) -> Iterator[Hav
 
 
 def offered(request: OfferRequest, store: Store) -> Iterator[Wanted]:
-    """Which files of a bundle are not here yet.
-
-    Raises:
-        BundleCorrupt, BundleUntrusted, ReleaseOlder, StorageFull: it is not taken.
-    """
+    """Which files of a bundle are not here yet; raises what `Store.offer` does."""
     digest, missing = store.offer(
         request.manifest, request.signature, allow_older=request.allow_older
     )
@@ -56,18 +52,13 @@ def offered(request: OfferRequest, store: Store) -> Iterator[Wanted]:
 
 
 def accepted(request: AcceptRequest, store: Store) -> Iterator[Accepted]:
-    """A bundle that is verified and stored.
-
-    Raises:
-        BundleCorrupt: a file is missing or not what the manifest says.
-        StorageFull: it cannot be written.
-    """
+    """A bundle that is verified and stored; raises what `Store.accept` does."""
     bundle = store.accept(request.digest)
     yield Accepted(request_id=request.request_id, digest=bundle.digest)
 
 
 def activated(request: ActivateRequest, model: ServingModel) -> Iterator[Activated]:
-    """As `ServingModel.activate`."""
+    """What `ServingModel.activate` did; raises what that does."""
     probation = (
         Probation(period_s=request.confirm_s, latency_ms=request.latency_ms)
         if request.confirm_s
@@ -85,7 +76,7 @@ def trusted(request: TrustedRequest, store: Store) -> Iterator[Trusted]:
 
 
 def trusting(request: TrustRequest, store: Store) -> Iterator[Trusted]:
-    """Whose bundles are taken from now on; as `Store.trust`."""
+    """Whose bundles are taken from now on; raises what `Store.trust` does."""
     yield Trusted(
         request_id=request.request_id,
         keys=store.trust(request.statement, request.signature),
@@ -93,7 +84,7 @@ def trusting(request: TrustRequest, store: Store) -> Iterator[Trusted]:
 
 
 def rolled_back(request: RollbackRequest, model: ServingModel) -> Iterator[Activated]:
-    """As `ServingModel.roll_back`."""
+    """What `ServingModel.roll_back` did; raises what that does."""
     yield _activated(request.request_id, *model.roll_back())
 
 
