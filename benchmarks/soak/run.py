@@ -181,8 +181,10 @@ def _settled(client: Client, found: Soaked) -> DeviceHealth:
         health = client.status().health
         assert health is not None
         waiting = sum(each.queued for each in health.outputs)
-        told = found.mqtt.keys == found.webhook.keys
-        done = health.detection is None and not waiting and told
+        told = found.mqtt.keys
+        over = sum(key.endswith("/began") for key in told) * 2 == len(told)
+        same = told == found.webhook.keys
+        done = health.detection is None and not waiting and over and same
         if done or time.monotonic() > deadline:
             return health
         time.sleep(0.2)

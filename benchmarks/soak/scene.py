@@ -12,7 +12,9 @@ from tests.tiny_model import HEIGHT, WIDTH, BundleMaker, bright_picture
 
 Spot = tuple[int, int, int, int]
 """Left, top, right and bottom of a bright one, pixels."""
-_STAYS = 150  # frames that each part of the scene lasts
+_STAYS = 600
+"""Frames that each part of the scene lasts: a processor that sees 400 of these small pictures a
+second must have time to notice that nothing is there, see ``end_after_s`` of the rule."""
 _SPOT = 8
 
 
