@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from tartlet_shared import benchmark_messages, messages, picture_messages, push_messages
 from tartlet_shared.benchmark_messages import (
@@ -22,12 +23,14 @@ from tartlet_shared.event_messages import (
     ListedEvent,
 )
 from tartlet_shared.event_record import EventQuery
-from tartlet_shared.messages import Reply, Status
+from tartlet_shared.messages import Reply, RequestMessage, Status
 from tartlet_shared.picture_messages import Photo, Prediction
 from tartlet_shared.push_messages import Accepted, Activated, Have, Trusted, Wanted
 from tartlet_shared.record_messages import LONGEST_S, Recorded, RecordRequest
 from tartlet_shared.signature import TrustedKeys
 from tartlet_shared.watch_messages import Watched, WatchRequest
+
+_Stream = TypeVar("_Stream", Watched, Recorded)
 
 
 class Client(Conversation):
@@ -112,13 +115,7 @@ class Client(Conversation):
             want_picture=want_picture,
             quality=quality,
         )
-        doing = "watching"
-        self.send(request, doing)
-        while True:
-            reply = self.reply(request, Watched, doing)
-            yield reply
-            if reply.last:
-                return
+        yield from self._until_last(request, Watched, "watching")
 
     def record(
         self,
@@ -148,10 +145,14 @@ class Client(Conversation):
             full=full,
             detect=detect,
         )
-        doing = "recording"
+        yield from self._until_last(request, Recorded, "recording")
+
+    def _until_last(
+        self, request: RequestMessage, kind: type[_Stream], doing: str
+    ) -> Iterator[_Stream]:
         self.send(request, doing)
         while True:
-            reply = self.reply(request, Recorded, doing)
+            reply = self.reply(request, kind, doing)
             yield reply
             if reply.last:
                 return
